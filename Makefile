@@ -1,0 +1,48 @@
+# Every target works from a bare clone: it makes .venv first. Override the interpreter with `make PYTHON=python3.12 test`.
+PYTHON ?= python3
+VENV   := .venv
+PY     := $(VENV)/bin/python
+READY  := $(VENV)/.ready
+WORKERS ?= 2
+
+.PHONY: help demo test test-all lint format bench wheel clean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(READY): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --upgrade pip
+	$(PY) -m pip install --quiet --editable '.[dev]'
+	@touch $(READY)
+
+demo: $(READY) ## count the depthwise separable LeNet, layer by layer, and beside the regular one
+	$(PY) -m opcount lenet.models:Depthwise
+	$(PY) -m opcount lenet.models:Regular lenet.models:Depthwise --no-bias --only conv
+
+test: $(READY) ## the everyday tests
+	$(PY) -m pytest -n $(WORKERS) -m 'not slow' --cov --cov-report=term:skip-covered
+
+test-all: $(READY) ## every test, the slow ones too
+	$(PY) -m pytest -n $(WORKERS) --hypothesis-profile=thorough
+
+lint: $(READY) ## formatting, lint, types, import contracts
+	$(PY) -m ruff format --check .
+	$(PY) -m ruff check .
+	$(PY) -m mypy
+	$(VENV)/bin/lint-imports
+
+format: $(READY) ## put the code into shape
+	$(PY) -m ruff format .
+	$(PY) -m ruff check --fix .
+
+bench: $(READY) ## what the README says of speed and exactness, measured again
+	$(PY) -m benchmarks.import_time --write
+	$(PY) -m benchmarks.published --write
+
+wheel: $(READY) ## build the wheel and run it in a clean environment
+	$(PY) -m benchmarks.wheel
+
+clean: ## remove what the targets made
+	rm -rf $(VENV) dist .coverage .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
