@@ -1,0 +1,1 @@
+"""The case study: LeNet-5 with regular against depthwise separable convolutions."""

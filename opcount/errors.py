@@ -1,0 +1,34 @@
+"""The errors opcount raises on purpose: one tree, so that one ``except`` catches them all."""
+
+from __future__ import annotations
+
+
+class OpCountError(Exception):
+    """Base of every error opcount raises on purpose; the message says what to do next."""
+
+
+class InputError(OpCountError):
+    """The inputs given are not something the model can be called with."""
+
+
+class TargetError(OpCountError):
+    """What the user named is not a model: module not found, name not in it, wrong kind of object."""
+
+
+class ForwardError(OpCountError):
+    """The model's own forward raised; the message names the layer and the sizes it had in hand."""
+
+
+class RuleError(OpCountError):
+    """A rule or a formula is registered twice, is unknown, or was given numbers it cannot use."""
+
+
+class UnknownLayerError(OpCountError, KeyError):
+    """No layer of a profile goes by that path or matches that filter."""
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
+
+class SchemaError(OpCountError):
+    """A file is not an opcount profile, or is one of a version this release cannot read."""

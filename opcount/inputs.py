@@ -1,0 +1,140 @@
+"""From what a user says of a model's inputs to the tensors it is called with."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeGuard
+
+import torch
+from torch import nn
+from torch.nn.parameter import is_lazy
+
+from opcount.errors import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One input by its size, batch included, and its element type.
+
+    >>> Input((1, 3, 224, 224))
+    Input(size=(1, 3, 224, 224), dtype='float32')
+    >>> Input((8, 128), "int64").dtype
+    'int64'
+
+    Raises:
+        InputError: a size that is no whole number or is negative, or an element type PyTorch does not have.
+    """
+
+    size: tuple[int, ...]
+    dtype: str = "float32"
+
+    def __post_init__(self) -> None:
+        if not is_size(self.size) and self.size != ():
+            raise InputError(
+                f"a size is whole numbers of 0 or more, batch included, as in (1, 3, 224, 224), not {self.size!r}"
+            )
+        if not isinstance(getattr(torch, self.dtype, None), torch.dtype):
+            raise InputError(
+                f"PyTorch has no element type {self.dtype!r}; for example float32, bfloat16, int64 or bool"
+            )
+
+
+def is_size(value: object) -> TypeGuard[tuple[int, ...]]:
+    """Whether a value is a tuple of ints: one size."""
+    return (
+        isinstance(value, tuple)
+        and len(value) > 0
+        and all(isinstance(item, int) and not isinstance(item, bool) and item >= 0 for item in value)
+    )
+
+
+def call_arguments(
+    model: nn.Module, inputs: Any, kwargs: Mapping[str, Any] | None
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The positional and keyword arguments for one call, every tensor new.
+
+    A tuple is the positional arguments, a mapping the keyword arguments, a tuple of ints one size; None is the model's
+    own ``example_input_size``; anything else is the one argument.
+
+    Raises:
+        InputError: no inputs are known, or they are not something to call a model with.
+    """
+    if inputs is None and not kwargs:
+        inputs = example_input(model)
+    make = _Maker(model)
+    keywords = {str(name): make(value) for name, value in (kwargs or {}).items()}
+    if inputs is None:
+        return (), keywords
+    if isinstance(inputs, Mapping) and not hasattr(inputs, "shape"):
+        clash = sorted(set(map(str, inputs)) & set(keywords))
+        if clash:
+            raise InputError(f"{', '.join(clash)} is given in inputs and in kwargs; give it once")
+        return (), {**{str(name): make(value) for name, value in inputs.items()}, **keywords}
+    if isinstance(inputs, tuple) and not is_size(inputs) and not hasattr(inputs, "_fields"):
+        return tuple(make(value) for value in inputs), keywords
+    if isinstance(inputs, list) and is_size(tuple(inputs)):
+        raise InputError(f"a size is a tuple, batch included: write {tuple(inputs)} for {inputs}")
+    if isinstance(inputs, (int, float, str)):
+        raise InputError(
+            f"the inputs {inputs!r} are neither a tensor nor a size; a size is a tuple such as (1, 3, 224, 224)"
+        )
+    return (make(inputs),), keywords
+
+
+def example_input(model: nn.Module) -> Any:
+    """The model's own ``example_input_size``.
+
+    Raises:
+        InputError: it has none.
+    """
+    size = getattr(model, "example_input_size", None)
+    if size is None:
+        raise InputError(
+            f"no input is known for {type(model).__name__}: give a tensor or a size, batch included, "
+            "as in profile(model, (1, 3, 224, 224)), or set its example_input_size"
+        )
+    return tuple(size) if isinstance(size, list) else size
+
+
+class _Maker:
+    """Makes a model's inputs: on its device, sizes in its own floating-point type, given tensors copied."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.device, self.dtype = _home(model)
+        self.generator = torch.Generator("cpu").manual_seed(0)  # our own: the global random state stays as it is
+
+    def __call__(self, value: Any) -> Any:
+        if isinstance(value, torch.Tensor):
+            return value.detach().clone().requires_grad_(value.requires_grad)
+        if is_size(value):
+            return self.tensor(tuple(value), self.dtype)
+        if isinstance(value, Input):
+            return self.tensor(value.size, getattr(torch, value.dtype))
+        if isinstance(value, tuple) and type(value) in (tuple, torch.Size):
+            return tuple(self(item) for item in value)
+        if type(value) is list:
+            return [self(item) for item in value]
+        if type(value) is dict:
+            return {name: self(item) for name, item in value.items()}
+        return copy.deepcopy(value)
+
+    def tensor(self, size: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
+        """A tensor of that size and type: normal random numbers, or zeros where only whole numbers fit."""
+        if self.device.type == "meta":
+            return torch.empty(size, dtype=dtype, device="meta")
+        if not (dtype.is_floating_point or dtype.is_complex):
+            return torch.zeros(size, dtype=dtype, device=self.device)
+        drawn = torch.complex64 if dtype.is_complex else torch.float32
+        return torch.randn(size, dtype=drawn, generator=self.generator, device="cpu").to(self.device, dtype)
+
+
+def _home(model: nn.Module) -> tuple[torch.device, torch.dtype]:
+    """Where a model lives, and its first floating-point type."""
+    device: torch.device | None = None
+    for tensor in (*model.parameters(), *model.buffers()):
+        device = tensor.device if device is None else device
+        if tensor.is_floating_point() or tensor.is_complex() or is_lazy(tensor):
+            return device, tensor.dtype
+    return device or torch.device("cpu"), torch.get_default_dtype()

@@ -1,0 +1,277 @@
+"""Copying a model's object graph, by kind and without recursion.
+
+``copy.deepcopy`` would do most of it, but its recursion limits the depth of a model, lambdas and bound methods kept
+as attributes would still call the original, and a lazy module's hook handle would unhook the original. Here modules,
+containers and plain objects are copied; tensors are cloned; what leads back into the model (bound methods, partials,
+closures, hook handles, weak references) is re-bound to the copy; and what is immutable or opaque is shared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import copy
+import enum
+import functools
+import random
+import sys
+import types
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.parameter import is_lazy
+from torch.utils.hooks import RemovableHandle
+
+_SHARED = (
+    *(type(None), bool, int, float, complex, str, bytes, type, range, slice, enum.Enum),
+    *(types.ModuleType, types.BuiltinFunctionType, types.CodeType),
+    *(torch.Size, torch.dtype, torch.device, torch.fx.Graph, torch.jit.ScriptFunction),
+)
+"""Immutable, or never changed by a forward."""
+
+_COPIED_STDLIB = (types.SimpleNamespace, argparse.Namespace)
+_OPAQUE = tuple(sys.stdlib_module_names | {"builtins", "torch._C", "torch._ops", "torch.distributed"})
+"""Packages whose objects (locks, files, loggers, process groups) are shared."""
+
+
+class Copier:
+    """One copy operation.
+
+    Attributes:
+        memo: the copy of every original met, by its id, as ``copy.deepcopy`` keeps it.
+        modules: every copied module by the attribute path it was first met under.
+    """
+
+    def __init__(self) -> None:
+        self.memo: dict[int, Any] = {}
+        self.modules: dict[str, nn.Module] = {}
+        self._originals: list[Any] = []  # kept alive, so that no id is used twice
+        self._unfilled: list[Callable[[], None]] = []
+
+    def run(self, root: Any) -> Any:
+        """The copy of ``root`` and of everything it reaches."""
+        copied = self.copy(root, "")
+        while self._unfilled:
+            self._unfilled.pop()()
+        return copied
+
+    def copy(self, value: Any, path: str) -> Any:
+        """The counterpart of ``value``: itself if it is shared, else a copy whose contents may come later."""
+        if type(value) not in weakref.ProxyTypes and isinstance(value, _SHARED):  # isinstance looks through a proxy
+            return value
+        if id(value) not in self.memo:
+            copied = self._start(value, path)
+            self._originals.append(value)
+            self.memo[id(value)] = copied
+        return self.memo[id(value)]
+
+    def _start(self, value: Any, path: str) -> Any:
+        for kind, start in self._KINDS:
+            if isinstance(value, kind):
+                return start(self, value, path)
+        return self._object(value, path)
+
+    # Each kind: make the copy now, so that cycles find it; fill it later, so that depth costs no recursion.
+
+    def _tensor(self, tensor: torch.Tensor, path: str) -> torch.Tensor:
+        if is_lazy(tensor):
+            kind: Any = type(tensor)
+            blank: torch.Tensor = kind(requires_grad=tensor.requires_grad, device=tensor.device, dtype=tensor.dtype)
+            return blank
+        data = tensor.detach().clone()
+        if not isinstance(tensor, nn.Parameter):
+            return data.requires_grad_(tensor.requires_grad)
+        parameter = nn.Parameter(data, requires_grad=tensor.requires_grad)
+        if type(tensor) is not nn.Parameter and type(parameter) is nn.Parameter:
+            parameter.__class__ = type(tensor)
+        self._unfilled.append(lambda: self._fill(tensor, parameter, path))
+        return parameter
+
+    def _module(self, module: nn.Module, path: str) -> nn.Module:
+        if isinstance(module, torch.jit.ScriptModule):
+            return copy.deepcopy(module)
+        compiled = sys.modules.get("torch._dynamo.eval_frame")
+        if compiled is not None and isinstance(module, compiled.OptimizedModule):
+            return self.copy(module._orig_mod, path)  # type: ignore[no-any-return]
+        new = _blank(module)
+        self.modules.setdefault(path, new)
+
+        def fill() -> None:
+            self._fill(module, new, path)
+            if "_compiled_call_impl" in new.__dict__:
+                new.__dict__["_compiled_call_impl"] = None  # compiled for the original, and bound to it
+
+        self._unfilled.append(fill)
+        return new  # type: ignore[no-any-return]
+
+    def _dict(self, value: dict[Any, Any], path: str) -> dict[Any, Any]:
+        new: Any = _blank(value)
+        kind: Any = collections.OrderedDict if isinstance(value, collections.OrderedDict) else dict
+
+        def fill() -> None:
+            if isinstance(value, collections.defaultdict):
+                new.default_factory = self.copy(value.default_factory, path)
+            for key, item in value.items():
+                kind.__setitem__(new, self.copy(key, path), self.copy(item, _join(path, str(key))))
+            self._fill(value, new, path)
+
+        self._unfilled.append(fill)
+        return new  # type: ignore[no-any-return]
+
+    def _list(self, value: list[Any], path: str) -> list[Any]:
+        new: list[Any] = _blank(value)
+
+        def fill() -> None:
+            list.extend(new, (self.copy(item, _join(path, str(index))) for index, item in enumerate(value)))
+            self._fill(value, new, path)
+
+        self._unfilled.append(fill)
+        return new
+
+    def _deque(self, value: collections.deque[Any], path: str) -> collections.deque[Any]:
+        new: collections.deque[Any] = collections.deque(maxlen=value.maxlen)
+        self._unfilled.append(lambda: new.extend(self.copy(item, path) for item in value))
+        return new
+
+    def _set(self, value: set[Any], path: str) -> set[Any]:
+        new: set[Any] = set()
+        self._unfilled.append(lambda: new.update(self.copy(item, path) for item in value))
+        return new
+
+    def _tuple(self, value: tuple[Any, ...], path: str) -> tuple[Any, ...]:
+        items = [self.copy(item, _join(path, str(index))) for index, item in enumerate(value)]
+        if all(new is old for new, old in zip(items, value)):
+            return value
+        return tuple.__new__(type(value), items)
+
+    def _method(self, value: types.MethodType, path: str) -> types.MethodType:
+        return types.MethodType(value.__func__, self.copy(value.__self__, path))
+
+    def _partial(self, value: functools.partial[Any], path: str) -> functools.partial[Any]:
+        keywords = {name: self.copy(argument, _join(path, name)) for name, argument in value.keywords.items()}
+        return functools.partial(self.copy(value.func, path), *self.copy(value.args, path), **keywords)
+
+    def _function(self, value: types.FunctionType, path: str) -> types.FunctionType:
+        """A closure may hold the model in its cells or defaults; the copy's closure has to hold the copy."""
+        if value.__closure__ is None and not value.__defaults__:
+            return value
+        cells = tuple(self.copy(cell, path) for cell in value.__closure__ or ()) or None
+        new = types.FunctionType(value.__code__, value.__globals__, value.__name__, closure=cells)
+        new.__kwdefaults__ = value.__kwdefaults__
+
+        def fill() -> None:
+            new.__defaults__ = self.copy(value.__defaults__, path)
+            self._fill(value, new, path)
+
+        self._unfilled.append(fill)
+        return new
+
+    def _cell(self, value: types.CellType, path: str) -> types.CellType:
+        new = types.CellType()
+
+        def fill() -> None:
+            try:
+                contents = value.cell_contents
+            except ValueError:  # never filled, as in a function that was left before it assigned the name
+                return
+            new.cell_contents = self.copy(contents, path)
+
+        self._unfilled.append(fill)
+        return new
+
+    def _weak_reference(self, value: weakref.ref[Any], path: str) -> weakref.ref[Any]:
+        referent = value()
+        if not isinstance(referent, (nn.Module, torch.Tensor)):
+            return value
+        return weakref.ref(self.copy(referent, path))
+
+    def _weak_proxy(self, value: Any, path: str) -> Any:
+        try:
+            referent = value.__init__.__self__  # a bound method knows what stands behind the proxy
+        except (ReferenceError, AttributeError):
+            return value
+        return weakref.proxy(self.copy(referent, path)) if isinstance(referent, nn.Module) else value
+
+    def _handle(self, value: RemovableHandle, path: str) -> RemovableHandle:
+        """A lazy module removes its own hook through its handle: from the copy's table, not from the original's."""
+        table = value.hooks_dict_ref()
+        new: RemovableHandle = RemovableHandle(collections.OrderedDict() if table is None else self.copy(table, path))
+        new.id = value.id
+        extras = [extra() for extra in value.extra_dict_ref]
+        new.extra_dict_ref = tuple(weakref.ref(self.copy(extra, path)) for extra in extras if extra is not None)
+        return new
+
+    def _generator(self, value: torch.Generator, path: str) -> torch.Generator:
+        return value.clone_state()
+
+    def _object(self, value: Any, path: str) -> Any:
+        kind = type(value)
+        if kind.__module__.startswith("numpy") or isinstance(value, random.Random):
+            return copy.deepcopy(value)
+        if not isinstance(value, _COPIED_STDLIB) and _is_within(kind.__module__, _OPAQUE):
+            return value
+        if hasattr(kind, "__deepcopy__"):
+            return copy.deepcopy(value, self.memo)
+        if not hasattr(value, "__dict__") and not list(_slots(kind)):
+            return value
+        try:
+            new = _blank(value)
+        except TypeError:  # laid out by an extension that makes its own objects: opaque
+            return value
+        self._unfilled.append(lambda: self._fill(value, new, path))
+        return new
+
+    def _fill(self, value: Any, new: Any, path: str) -> None:
+        """Attributes in ``__dict__`` and in slots, past any ``__setattr__``."""
+        for name, attribute in getattr(value, "__dict__", {}).items():
+            # The table of registered children names them by their own names, as PyTorch's paths do.
+            inner = path if name == "_modules" else _join(path, name)
+            new.__dict__[name] = self.copy(attribute, inner)
+        for name in _slots(type(value)):
+            if hasattr(value, name):
+                object.__setattr__(new, name, self.copy(getattr(value, name), _join(path, name)))
+
+    _KINDS: tuple[tuple[Any, Callable[..., Any]], ...] = (
+        (weakref.ProxyTypes, _weak_proxy),
+        (torch.Tensor, _tensor),
+        (nn.Module, _module),
+        (dict, _dict),
+        (list, _list),
+        (tuple, _tuple),
+        (set, _set),
+        (collections.deque, _deque),
+        (types.MethodType, _method),
+        (types.FunctionType, _function),
+        (types.CellType, _cell),
+        (functools.partial, _partial),
+        (weakref.ref, _weak_reference),
+        (RemovableHandle, _handle),
+        (torch.Generator, _generator),
+    )
+
+
+def _blank(value: Any) -> Any:
+    """An empty object of the same class, made by its built-in base, so that no ``__new__`` of the user's is run."""
+    kind = type(value)
+    heap_type = 1 << 9
+    base: Any = next(base for base in kind.__mro__ if not base.__flags__ & heap_type)
+    return base.__new__(kind)
+
+
+def _slots(kind: type) -> Iterator[str]:
+    for base in kind.__mro__:
+        slots = base.__dict__.get("__slots__", ())
+        for name in (slots,) if isinstance(slots, str) else slots:
+            if name not in ("__dict__", "__weakref__"):
+                yield f"_{base.__name__.lstrip('_')}{name}" if name.startswith("__") else name
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def _is_within(module: str, packages: tuple[str, ...]) -> bool:
+    return any(module == package or module.startswith(f"{package}.") for package in packages)

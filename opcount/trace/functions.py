@@ -1,0 +1,35 @@
+"""The second observer: a function mode, for what PyTorch takes apart above its dispatcher."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch.overrides import TorchFunctionMode, resolve_name
+
+from opcount.ops import Call
+from opcount.rules import function_rule
+from opcount.trace.describe import describe
+from opcount.trace.observer import Observer
+
+
+class FunctionObserver(TorchFunctionMode):
+    """Sees every torch function; those with a rule of their own are counted by it and owned."""
+
+    def __init__(self, observer: Observer) -> None:
+        super().__init__()
+        self.observer = observer
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        rule = None if self.observer.owned else function_rule(func)
+        if rule is None:
+            return func(*args, **kwargs)
+        inputs = describe(args), describe(kwargs)
+        with self.observer.owning():
+            output = func(*args, **kwargs)
+        call = Call(*inputs, describe(output))
+        self.observer.observe("function", resolve_name(func) or func.__name__, rule, func, call)
+        return output

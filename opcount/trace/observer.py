@@ -1,0 +1,156 @@
+"""Who owns an operation: one stack of what is running, asked by three observers.
+
+Layers are seen by forward hooks, functions that PyTorch takes apart above its dispatcher by a function mode, and
+operators by a dispatch mode. The outermost rule wins: inside what a rule owns nothing is counted again. What no rule
+owns belongs to the module in whose forward it happened.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from torch import nn
+
+from opcount.errors import OpCountError, RuleError
+from opcount.ops import Call, Event, Source, Term, Tree, tensors
+from opcount.rules import Rule, layer_rule
+from opcount.trace.describe import describe
+
+
+class Collector(Protocol):
+    """What a run tells its events to."""
+
+    def enter(self, path: str) -> None:
+        """A module's forward begins."""
+
+    def leave(self, path: str, call: Call | None) -> None:
+        """A module's forward has ended; without a call, by an exception."""
+
+    def on_event(self, event: Event) -> None:
+        """Something was counted, found free, or is uncounted."""
+
+
+@dataclass(slots=True)
+class _Frame:
+    """A module whose forward is running."""
+
+    path: str
+    module: nn.Module
+    rule: Rule | None
+    inputs: tuple[Tree, Tree]
+    exception: BaseException | None  # what was being handled when the call began
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The innermost layer an exception came from."""
+
+    exception: BaseException
+    path: str
+    module: str
+    inputs: tuple[Tree, Tree]
+
+
+class Observer:
+    """The stack of running modules, and what is said of them to the collector.
+
+    Args:
+        collector: what is told.
+        layer_rules: whether layers are counted by their own rules; without, by what they call.
+    """
+
+    def __init__(self, collector: Collector, *, layer_rules: bool = True) -> None:
+        self.collector = collector
+        self.layer_rules = layer_rules
+        self.failure: Failure | None = None
+        self._frames: list[_Frame] = []
+        self._owners = 0
+
+    @property
+    def owned(self) -> bool:
+        """Whether a rule owns what happens now."""
+        return self._owners > 0
+
+    @property
+    def path(self) -> str:
+        """The module in whose forward we are."""
+        return self._frames[-1].path if self._frames else ""
+
+    @contextmanager
+    def owning(self) -> Iterator[None]:
+        """What happens within is already counted, or none of the model's doing."""
+        self._owners += 1
+        try:
+            yield
+        finally:
+            self._owners -= 1
+
+    def enter(self, path: str, module: nn.Module, args: Any, kwargs: Any) -> None:
+        """A module's forward begins."""
+        rule = self._rule(module)
+        if rule is not None:
+            self._owners += 1
+        inputs = describe(args), describe(kwargs)
+        self._frames.append(_Frame(path, module, rule, inputs, sys.exc_info()[1]))
+        self.collector.enter(path)
+
+    def _rule(self, module: nn.Module) -> Rule | None:
+        if self.owned:
+            return None
+        rule = layer_rule(module)
+        return rule if self.layer_rules or (rule is not None and rule.free) else None
+
+    def leave(self, module: nn.Module, output: Any) -> None:
+        """A module's forward has ended, by returning or by raising."""
+        raised = sys.exc_info()[1]
+        while self._frames:
+            frame = self._frames.pop()
+            if frame.rule is not None:
+                self._owners -= 1
+            if frame.module is module:
+                break
+            self.collector.leave(frame.path, None)  # left by an exception that hooks did not see
+        else:
+            return
+        if raised is not None and raised is not frame.exception:
+            self._leave_raising(frame, raised)
+            return
+        call = Call(frame.inputs[0], frame.inputs[1], describe(output), module.training)
+        if frame.rule is not None:
+            self._tell("layer", type(module).__name__, frame.path, frame.rule, module, call)
+        self.collector.leave(frame.path, call)
+
+    def _leave_raising(self, frame: _Frame, raised: BaseException) -> None:
+        kind = type(frame.module).__name__
+        if self.failure is None or self.failure.exception is not raised:
+            self.failure = Failure(raised, frame.path, kind, frame.inputs)
+        if frame.rule is not None:  # whatever it did before it raised was not counted
+            call = Call(frame.inputs[0], frame.inputs[1], None, frame.module.training)
+            self.collector.on_event(Event("layer", kind, frame.path, call, None))
+        self.collector.leave(frame.path, None)
+
+    def observe(self, source: Source, name: str, rule: Rule | None, subject: Any, call: Call) -> None:
+        """A function or operator was called that nobody owns; without a rule it is uncounted."""
+        if rule is None:
+            self.collector.on_event(Event(source, name, self.path, call, None))
+        else:
+            self._tell(source, name, self.path, rule, subject, call)
+
+    def _tell(self, source: Source, name: str, path: str, rule: Rule, subject: Any, call: Call) -> None:
+        terms: tuple[Term, ...] | None
+        try:
+            with self.owning():  # reading a parametrized weight computes it
+                terms = rule.terms(subject, call)
+        except OpCountError:
+            raise
+        except Exception as error:
+            sizes = ", ".join("x".join(map(str, spec.shape)) or "scalar" for spec in tensors((call.args, call.kwargs)))
+            raise RuleError(
+                f"the rule {rule.count.__name__} for {name} at {path or 'the top'} failed on {sizes or 'no tensors'}: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+        self.collector.on_event(Event(source, name, path, call, terms))

@@ -1,0 +1,47 @@
+"""The third observer: a dispatch mode, which sees every operator that reaches PyTorch's dispatcher."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch._ops import OpOverload
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from opcount.ops import Call
+from opcount.rules import operator_name, operator_rule
+from opcount.trace.describe import describe
+from opcount.trace.observer import Observer
+
+_COMPOSITE = torch._C.DispatchKey.CompositeImplicitAutograd
+
+
+class OperatorObserver(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts each operator that nobody owns by its rule, or reports it as uncounted."""
+
+    def __init__(self, observer: Observer) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.observer = observer
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """No: wrapping the method would import the compiler, a second or so, for code that is never compiled."""
+        return False
+
+    def __torch_dispatch__(
+        self, func: OpOverload, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if self.observer.owned:
+            return func(*args, **kwargs)
+        rule = operator_rule(func)
+        if rule is None and func.has_kernel_for_dispatch_key(_COMPOSITE):
+            # Inference mode hands composite operators over whole; what they are made of is what has rules.
+            with self:
+                return func.decompose(*args, **kwargs)
+        if rule is not None and rule.free:
+            return func(*args, **kwargs)
+        inputs = describe(args), describe(kwargs)
+        output = func(*args, **kwargs)
+        self.observer.observe("operator", operator_name(func), rule, func, Call(*inputs, describe(output)))
+        return output

@@ -1,0 +1,56 @@
+"""Running a clone for real under the three observers."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from torch import nn
+
+from opcount.errors import ForwardError, OpCountError
+from opcount.ops import Execution, tensors
+from opcount.trace import hooks
+from opcount.trace.functions import FunctionObserver
+from opcount.trace.guard import process_state_kept
+from opcount.trace.observer import Collector, Observer
+from opcount.trace.operators import OperatorObserver
+from opcount.trace.skeleton import Skeleton
+
+
+def run_real(
+    skeleton: Skeleton,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    collector: Collector,
+    *,
+    layer_rules: bool = True,
+) -> Execution:
+    """Call the clone once on real values and tell the collector what happened.
+
+    Args:
+        layer_rules: whether layers are counted by their own rules; without, by what they call.
+
+    Raises:
+        ForwardError: the forward raised; names the innermost layer it came from and the sizes that layer had.
+    """
+    observer = Observer(collector, layer_rules=layer_rules)
+    hooks.attach(skeleton.modules(), observer)
+    begin = time.perf_counter()
+    try:
+        with process_state_kept(), FunctionObserver(observer), OperatorObserver(observer):
+            skeleton.model(*args, **kwargs)
+    except OpCountError:
+        raise
+    except Exception as error:
+        raise _explained(error, observer, skeleton.model) from error
+    return Execution("real", seconds=time.perf_counter() - begin)
+
+
+def _explained(error: Exception, observer: Observer, model: nn.Module) -> ForwardError:
+    problem = f"{type(error).__name__}: {error}".strip().rstrip(":")
+    failure = observer.failure
+    if failure is None or failure.exception is not error:
+        return ForwardError(f"{type(model).__name__} could not be called: {problem}")
+    sizes = " and ".join("x".join(map(str, spec.shape)) or "a scalar" for spec in tensors(failure.inputs))
+    where = f"{failure.path} ({failure.module})" if failure.path else f"the forward of {failure.module}"
+    return ForwardError(f"{where} failed on {sizes or 'no tensors'}: {problem}")

@@ -1,0 +1,62 @@
+"""The skeleton clone: a copy of a model that shares nothing a forward could change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from opcount.trace.copying import Copier
+
+
+@dataclass(frozen=True, slots=True)
+class Skeleton:
+    """A clone of a model, and the modules it keeps where PyTorch does not look for them.
+
+    ``hidden`` maps attribute paths to modules that are reached through plain lists, dicts, objects or closures.
+    """
+
+    model: nn.Module
+    hidden: dict[str, nn.Module]
+
+    def modules(self) -> Iterator[tuple[str, nn.Module]]:
+        """Every (path, module): a shared module under each of its paths, then the hidden ones."""
+        reached = set()
+        for path, module in walk(self.model):
+            reached.add(id(module))
+            yield path, module
+        for root_path, root in self.hidden.items():
+            if id(root) in reached:
+                continue
+            for path, module in walk(root, root_path):
+                if id(module) not in reached:
+                    reached.add(id(module))
+                    yield path, module
+
+
+def walk(root: nn.Module, path: str = "") -> Iterator[tuple[str, nn.Module]]:
+    """Every (path, module) from ``root`` down, in the order of ``named_modules``, without recursion.
+
+    A shared module comes once under each of its paths, its children only under the first.
+    """
+    pending = [(path, root)]
+    expanded = set()
+    while pending:
+        path, module = pending.pop()
+        yield path, module
+        if id(module) in expanded:
+            continue
+        expanded.add(id(module))
+        prefix = f"{path}." if path else ""
+        children = module.__dict__.get("_modules") or {}
+        pending.extend((prefix + name, child) for name, child in reversed(children.items()) if child is not None)
+
+
+def clone(model: nn.Module) -> Skeleton:
+    """A clone of ``model`` that can be hooked and run while the model stays as it is."""
+    with torch.no_grad():
+        copier = Copier()
+        root = copier.run(model)
+    return Skeleton(root, copier.modules)
