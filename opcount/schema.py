@@ -31,9 +31,9 @@ def to_dict(profile: Profile) -> dict[str, Any]:
             "seconds": profile.seconds,
         },
         "complete": profile.complete,
-        "params": _number_out(profile.params),
-        "ops": _ops_out(profile.ops),
-        "total": _number_out(profile.total),
+        "params": number_out(profile.params),
+        "ops": ops_out(profile.ops),
+        "total": number_out(profile.total),
         "layers": [_record_out(record) for record in profile.layers],
     }
 
@@ -87,9 +87,9 @@ def _record_out(record: LayerRecord) -> dict[str, Any]:
             {"inputs": _shapes_out(site.input_shapes), "outputs": _shapes_out(site.output_shapes), "calls": site.calls}
             for site in record.sites
         ],
-        "params": _number_out(record.params),
-        "ops": _ops_out(record.ops),
-        "subtree": _ops_out(record.subtree),
+        "params": number_out(record.params),
+        "ops": ops_out(record.ops),
+        "subtree": ops_out(record.subtree),
         "entries": [_entry_out(entry) for entry in record.entries],
         "uncounted": [{"name": item.name, "kind": item.kind, "calls": item.calls} for item in record.uncounted],
     }
@@ -121,12 +121,12 @@ def _entry_out(entry: Entry) -> dict[str, Any]:
         "source": entry.source,
         "name": entry.name,
         "formula": term.formula,
-        "numbers": {name: _number_out(value) for name, value in term.items},
+        "numbers": {name: number_out(value) for name, value in term.items},
         "role": term.role,
         "dtype": term.dtype,
         "phase": term.phase,
         "times": entry.times,
-        "ops": _ops_out(entry.ops),
+        "ops": ops_out(entry.ops),
     }
 
 
@@ -136,8 +136,9 @@ def _entry_in(data: Mapping[str, Any]) -> Entry:
     return Entry(str(data["source"]), str(data["name"]), term, int(data["times"]), _ops_in(data["ops"]))
 
 
-def _ops_out(ops: OpCount) -> dict[str, Any]:
-    return {figure: _number_out(value) for figure, value in ops.to_dict().items()}
+def ops_out(ops: OpCount) -> dict[str, Any]:
+    """The six figures by name, as JSON keeps them exact."""
+    return {figure: number_out(value) for figure, value in ops.to_dict().items()}
 
 
 def _ops_in(data: Mapping[str, Any]) -> OpCount:
@@ -152,9 +153,14 @@ def _shapes_in(data: Any) -> Shapes:
     return tuple(tuple(int(size) for size in shape) for shape in data)
 
 
-def _number_out(value: Number) -> Any:
+def number_out(value: Number) -> Any:
+    """A number, or a tuple of them, as JSON keeps it exact.
+
+    >>> number_out(7), number_out(2**60), number_out((1, 2))
+    (7, '1152921504606846976', [1, 2])
+    """
     if isinstance(value, tuple):
-        return [_number_out(item) for item in value]
+        return [number_out(item) for item in value]
     if isinstance(value, float):
         return {"float": repr(value)}  # a power's exponent, which may be infinite
     return value if abs(value) <= _LARGEST_EXACT else str(value)

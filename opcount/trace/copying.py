@@ -37,6 +37,23 @@ _OPAQUE = tuple(sys.stdlib_module_names | {"builtins", "torch._C", "torch._ops",
 """Packages whose objects (locks, files, loggers, process groups) are shared."""
 
 
+class Scripted(nn.Module):
+    """A scripted or traced module within a plain one, which can be hooked. What runs in it belongs to it as a whole."""
+
+    def __init__(self, scripted: torch.jit.ScriptModule) -> None:
+        super().__init__()
+        self.__dict__["scripted"] = scripted  # not a child: it has rows for nothing inside
+        self._parameters.update(scripted.named_parameters())
+        self.training = getattr(scripted, "training", False)  # a frozen one no longer says
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.__dict__["scripted"], name)
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Whatever the scripted module does."""
+        return self.scripted(*args, **kwargs)
+
+
 class Copier:
     """One copy operation.
 
@@ -92,7 +109,7 @@ class Copier:
 
     def _module(self, module: nn.Module, path: str) -> nn.Module:
         if isinstance(module, torch.jit.ScriptModule):
-            return copy.deepcopy(module)
+            return Scripted(copy.deepcopy(module))
         compiled = sys.modules.get("torch._dynamo.eval_frame")
         if compiled is not None and isinstance(module, compiled.OptimizedModule):
             return self.copy(module._orig_mod, path)  # type: ignore[no-any-return]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from functools import cache
+from math import prod
 from typing import Any
 
 import torch
@@ -27,7 +28,7 @@ def describe(value: Any, depth: int = 0) -> Tree:
     Named tuples become tuples, dataclasses and mappings dicts. What is neither is named by its type.
     """
     if isinstance(value, torch.Tensor):
-        return TensorSpec(tuple(value.shape), dtype_name(value.dtype), None, value.requires_grad)
+        return TensorSpec(_shape(value), dtype_name(value.dtype), None, value.requires_grad)
     if isinstance(value, _PLAIN):
         return value
     if depth > _DEEPEST:
@@ -43,3 +44,15 @@ def describe(value: Any, depth: int = 0) -> Tree:
     if isinstance(value, torch.dtype):
         return dtype_name(value)
     return type(value).__name__
+
+
+def _shape(tensor: torch.Tensor) -> tuple[int, ...]:
+    """A tensor's shape; of a nested one that of its rows one after another, which is what arithmetic runs over."""
+    if not tensor.is_nested:
+        return tuple(tensor.shape)
+    if tensor.layout == torch.jagged:
+        return tuple(tensor.values().shape)
+    sizes = tensor._nested_tensor_size().tolist()
+    if len({size[-1] for size in sizes}) == 1:
+        return (sum(prod(size[:-1]) for size in sizes), sizes[0][-1])
+    return (sum(map(prod, sizes)),)

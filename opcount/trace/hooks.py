@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from torch import nn
+from torch.nn.utils.spectral_norm import SpectralNorm
+from torch.nn.utils.weight_norm import WeightNorm
+from torch.utils._python_dispatch import _disable_current_modes
 
 from opcount.trace.observer import Observer
+
+_RECOMPUTING = (SpectralNorm, WeightNorm)
+"""Pre-hooks that work a weight out of parameters alone, which costs nothing."""
+
+Hook = Callable[..., Any]
 
 
 def attach(modules: Iterable[tuple[str, nn.Module]], observer: Observer) -> None:
@@ -32,5 +40,28 @@ def _attach(path: str, module: nn.Module, observer: Observer) -> None:
     def after(module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
         observer.leave(module, output)
 
+    for key, hook in module._forward_pre_hooks.items():
+        if isinstance(hook, _RECOMPUTING):
+            module._forward_pre_hooks[key] = _owned(hook, observer)
+        elif getattr(hook, "__name__", "") == "_infer_parameters":
+            module._forward_pre_hooks[key] = _unobserved(hook)
     module.register_forward_pre_hook(before, with_kwargs=True)
     module.register_forward_hook(after, with_kwargs=True, prepend=True, always_call=True)
+
+
+def _owned(hook: Hook, observer: Observer) -> Hook:
+    def within(*args: Any, **kwargs: Any) -> Any:
+        with observer.owning():
+            return hook(*args, **kwargs)
+
+    return within
+
+
+def _unobserved(hook: Hook) -> Hook:
+    """A lazy layer's hook: its blank tensors turn into real ones in place, which no dispatch mode may touch."""
+
+    def within(*args: Any, **kwargs: Any) -> Any:
+        with _disable_current_modes():
+            return hook(*args, **kwargs)
+
+    return within

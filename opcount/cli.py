@@ -1,0 +1,247 @@
+"""The command: arguments in, a report and an exit code out.
+
+No counting happens here, and nothing heavy is imported before the arguments are read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from opcount.errors import ForwardError, InputError, OpCountError
+from opcount.parsing import did_you_mean, parse_argument, parse_size
+from opcount.report import FORMATS
+
+if TYPE_CHECKING:
+    from opcount.comparison import Comparison
+    from opcount.report.progress import Progress
+    from opcount.result import Profile
+
+RIGHT, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+"""The exit codes: fine; ``--strict`` and something uncounted; the user can put it right; Ctrl-C."""
+
+_EXAMPLES = """
+examples:
+  opcount lenet.models:Depthwise
+  opcount lenet.models:Regular lenet.models:Depthwise
+  opcount lenet.models:Regular lenet.models:Depthwise --only conv --no-bias
+  opcount torchvision.models:resnet50
+  opcount torchvision.models:resnet50 --input 8,3,160,160 --only "layer1.*"
+  opcount torch.nn:Linear --arg in_features=512 --arg out_features=10 --input 1,512
+  opcount package.module:TextModel --input 1,128:int64 --format markdown > costs.md
+
+exit codes:
+  0 fine   1 --strict and something was not counted   2 bad input   130 interrupted
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse, with its complaints as our errors."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message}; opcount --help shows the options")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code.
+
+    Args:
+        argv: the words behind the command; those of the process if there are none.
+
+    >>> main(["lenet.models:Regular", "--format", "markdwon"])
+    2
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _run(_options(words))
+    except KeyboardInterrupt:
+        _complain("interrupted")
+        return INTERRUPTED
+    except OpCountError as error:
+        _trace("--debug" in words)
+        _complain(f"error: {error}{_hint(error)}")
+        return BAD_INPUT
+    except Exception as error:  # a bug of ours: no traceback unless it was asked for
+        from opcount.targets import described
+
+        debug = "--debug" in words
+        _trace(debug)
+        more = "" if debug else "; this is a bug in opcount: --debug shows where, and a report of it is welcome"
+        _complain(f"error: {described(error)}{more}")
+        return BAD_INPUT
+
+
+def run() -> NoReturn:
+    """The command as a process: exit with :func:`main`'s code."""
+    sys.exit(main())
+
+
+def _options(words: list[str]) -> argparse.Namespace:
+    """The words as options.
+
+    Raises:
+        InputError: they cannot be read.
+    """
+    parser = _parser()
+    options, unknown = parser.parse_known_intermixed_args(_with_values(words))
+    if unknown:
+        known = [name for action in parser._actions for name in action.option_strings]
+        raise InputError(
+            f"there is no option {unknown[0]}{did_you_mean(unknown[0], known) or '; opcount --help shows all'}"
+        )
+    if not options.targets:
+        raise InputError("name a model as package.module:Name, as in opcount lenet.models:Regular; --help shows more")
+    return options
+
+
+def _with_values(words: list[str]) -> list[str]:
+    """The words with ``--input -1,3`` as one, or argparse would take the number for an option and complain of that."""
+    joined: list[str] = []
+    for word in words:
+        if joined and joined[-1] == "--input" and word[:1] == "-" and word[1:2].isdecimal():
+            joined[-1] = f"--input={word}"
+        else:
+            joined.append(word)
+    return joined
+
+
+def _parser() -> argparse.ArgumentParser:
+    from opcount import __version__
+
+    parser = _Parser(
+        prog="opcount",
+        usage="opcount TARGET [TARGET ...] [options]",
+        description="Count exactly how much arithmetic a PyTorch model costs: multiplications apart from\n"
+        "additions, layer by layer. Several models are set side by side.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("targets", nargs="*", metavar="TARGET", help="package.module:Name of a model, its class, or what builds it")
+    add("--input", action="append", default=[], type=parse_size, metavar="SIZE",
+        help="size of an input, batch included: 1,3,224,224 or 8,128:int64; once for each input")  # fmt: skip
+    add("--arg", action="append", default=[], type=parse_argument, metavar="KEY=VALUE",
+        help="keyword argument for the class or function")  # fmt: skip
+    add("--only", metavar="WHAT", help="only layers of a type (conv, Linear) or with a path like 'features.*'")
+    add("--no-bias", action="store_true", help="leave the additions of biases out")
+    add("--no-padding", action="store_true", help="leave out what a convolution multiplies with its own zero padding")
+    add("--format", default="rich", type=_format, metavar="FORM", help=f"{', '.join(FORMATS)} (rich if none is given)")
+    add("--strict", action="store_true", help="exit with 1 if something was not counted")
+    add("--debug", action="store_true", help="show the traceback of an error")
+    add("--version", action="version", version=f"opcount {__version__}")
+    return parser
+
+
+def _format(word: str) -> str:
+    if word not in FORMATS:
+        raise InputError(
+            f"there is no format {word!r}{did_you_mean(word, FORMATS) or ''} (formats: {', '.join(FORMATS)})"
+        )
+    return word
+
+
+def _run(options: argparse.Namespace) -> int:
+    """Profile the targets, show them, and say how that went."""
+    from opcount.comparison import compare
+    from opcount.report.progress import Progress
+
+    with Progress() as progress:
+        profiles, remarks = zip(*(_profiled(word, options, progress) for word in options.targets), strict=True)
+    subject = compare(*profiles) if len(profiles) > 1 else profiles[0]
+    _show(subject, options.format, remarks)
+    if options.strict and not subject.complete:
+        _complain("something was not counted, which --strict makes a failure")
+        return FAILED
+    return RIGHT
+
+
+def _profiled(word: str, options: argparse.Namespace, progress: Progress) -> tuple[Profile, list[str]]:
+    """The profile of one target, and what its heading has to say beside."""
+    progress.say(f"building {word}")
+    from opcount import Convention, Input, profile
+    from opcount.targets import known_input, load
+
+    sizes = tuple(size if dtype is None else Input(size, dtype) for size, dtype in options.input)
+    target = load(word, dict(options.arg), own_input=not sizes)
+    inputs: Any = sizes or known_input(target)
+    convention = Convention(bias=not options.no_bias, zero_padding=not options.no_padding)
+    progress.say(f"running {word}")
+    counted = replace(profile(target.model, inputs, convention=convention), model=target.name)
+    remarks = ["training mode"] if target.model.training else []
+    if options.only is not None:
+        counted = counted.only(options.only)
+        remarks.append(f"only {options.only}")
+    return counted, remarks
+
+
+def _show(subject: Profile | Comparison, form: str, remarks: Sequence[Sequence[str]]) -> None:
+    """Print it: in colour and as wide as the terminal on one, else in full."""
+    try:
+        if form == "rich" and _on_terminal():
+            from rich.console import Console
+
+            from opcount.report import render_rich
+
+            Console().print(render_rich(subject, remarks), crop=False)
+        else:
+            sys.stdout.write(f"{_text(subject, form, remarks)}\n")
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read it, such as head, has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes at exit
+    except OSError as error:
+        raise OpCountError(f"the report cannot be written: {error.strerror or error}") from error
+
+
+def _on_terminal() -> bool:
+    from rich.console import Console
+
+    return Console().is_terminal
+
+
+def _text(subject: Profile | Comparison, form: str, remarks: Sequence[Sequence[str]]) -> str:
+    """The report as text that stdout's encoding can write."""
+    from opcount.report import escape, render, render_text
+
+    text = render(subject, form, remarks)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        if form == "json":
+            return escape.json(text)
+        return render_text(subject, remarks=remarks, ascii_only=True) if form == "rich" else escape.to_ascii(text)
+    return text
+
+
+def _hint(error: OpCountError) -> str:
+    """What to do about an error of the model's own forward that an option of the command helps with."""
+    text = str(error)
+    if isinstance(error, ForwardError) and "scalar types: Long" in text:
+        return "; whole numbers are given as in --input 1,128:int64"
+    if isinstance(error, ForwardError) and "required positional argument" in text:
+        return "; give one --input for each"
+    return ""
+
+
+def _trace(wanted: bool) -> None:
+    if wanted:
+        import traceback
+
+        traceback.print_exc()
+
+
+def _complain(message: str) -> None:
+    """Say it on stderr, in two lines at most, with nothing in it that a terminal would act on."""
+    from opcount.report.escape import to_ascii, visible
+
+    lines = [visible(" ".join(line.split())) for line in message.splitlines() if line.strip()][:2]
+    text = f"opcount: {chr(10).join(lines)}\n"
+    try:
+        text.encode(sys.stderr.encoding or "utf-8")
+    except UnicodeEncodeError:
+        text = to_ascii(text)
+    sys.stderr.write(text)

@@ -1,0 +1,97 @@
+"""The words of a command line as values. No torch: a mistyped word is answered before anything heavy is imported."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from opcount.errors import InputError
+
+_SIZE = re.compile(r"\d{1,18}(?:\s*[,xX*]\s*\d{1,18})*", re.ASCII)
+
+
+def parse_size(text: str) -> tuple[tuple[int, ...], str | None]:
+    """The size and the element type that ``--input`` names; no type is the model's own.
+
+    Raises:
+        InputError: the numbers cannot be read.
+
+    >>> parse_size("1,3,224,224")
+    ((1, 3, 224, 224), None)
+    >>> parse_size("8x128:int64")
+    ((8, 128), 'int64')
+    """
+    numbers, colon, dtype = text.strip().partition(":")
+    numbers = numbers.strip().strip("()[]").strip().rstrip(",")
+    if not _SIZE.fullmatch(numbers) or (colon and not dtype.strip()):
+        raise InputError(
+            f"cannot read the size {text!r}{_culprit(numbers)}: write whole numbers, batch included, "
+            "as in 1,3,224,224 or 8,128:int64"
+        )
+    size = tuple(int(number) for number in re.split(r"[,xX*]", numbers))
+    return size, dtype.strip().removeprefix("torch.") or None
+
+
+def _culprit(numbers: str) -> str:
+    """The first part that is no whole number, in words, if there is one worth naming."""
+    for part in re.split(r"[,*]|(?<=\d)[xX](?=\d)", numbers):
+        if not part.strip().isdecimal():
+            return f" ({part.strip()!r} is no whole number of 0 or more)" if part.strip() else " (a number is missing)"
+    return ""
+
+
+def parse_argument(text: str) -> tuple[str, Any]:
+    """The name and the value of ``--arg key=value``: a Python literal if it reads as one, else the word itself.
+
+    Raises:
+        InputError: there is no ``=``, or what stands before it is no name.
+
+    >>> parse_argument("width=0.5"), parse_argument("norm=batch"), parse_argument("sizes=(1, 2)")
+    (('width', 0.5), ('norm', 'batch'), ('sizes', (1, 2)))
+    """
+    name, equals, value = text.partition("=")
+    name = name.strip()
+    if not equals or not name.isidentifier():
+        raise InputError(f"cannot read the argument {text!r}: write name=value, as in --arg num_classes=10")
+    try:
+        return name, ast.literal_eval(value.strip())
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return name, value
+
+
+def nearest(word: str, names: Iterable[str], count: int = 3) -> list[str]:
+    """The names that look most like a word, best first; the case of letters does not matter.
+
+    >>> nearest("resnet5O", ["vgg16", "resnet50", "ResNet"], 1)
+    ['resnet50']
+    """
+    by_fold: dict[str, str] = {}
+    for name in names:
+        by_fold.setdefault(name.casefold(), name)
+    found = difflib.get_close_matches(word.casefold(), by_fold, n=count, cutoff=0.55)
+    return [by_fold[name] for name in found]
+
+
+def did_you_mean(word: str, names: Iterable[str]) -> str:
+    """The nearest names as the end of a sentence, or nothing.
+
+    >>> did_you_mean("markdwon", ["markdown", "csv"])
+    '; did you mean markdown?'
+    """
+    found = nearest(word, names)
+    return f"; did you mean {listed(found, last='or')}?" if found else ""
+
+
+def listed(names: Iterable[str], most: int = 6, last: str = "and") -> str:
+    """Names as a list in a sentence; the ones beyond ``most`` as a number.
+
+    >>> listed(["a", "b"]), listed("abcde", 2), listed("abc", last="or")
+    ('a and b', 'a, b and 3 more', 'a, b or c')
+    """
+    words = list(names)
+    if len(words) > most:
+        return f"{', '.join(words[:most])} and {len(words) - most} more"
+    return f" {last} ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

@@ -1,0 +1,203 @@
+"""A profile as a sheet: a row for each layer that has something to say.
+
+Shown is every module that costs something itself, holds parameters itself, ran something uncounted, or is a leaf that
+was called; a container that only passes on is not. On a terminal too narrow for every column they go in the order of
+``DROPS``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from opcount.ops import OpCount
+from opcount.report.digits import duration, plural, times
+from opcount.report.escape import visible
+from opcount.report.sheet import Cell, Column, Fact, Note, Row, Sheet
+from opcount.result import LayerRecord, Profile, Uncounted
+
+COLUMNS = (
+    Column("layer", "layer", "layer", "path"),
+    Column("type", "type", "type", "text"),
+    Column("output", "output", "output", "text"),
+    Column("params", "params", "params", "count"),
+    Column("multiplications", "multiplications", "mults", "count"),
+    Column("additions", "additions", "adds", "count"),
+    Column("macs", "MACs", "MACs", "count"),
+    Column("bar", "", "", "bar"),
+    Column("share", "share", "share", "share"),
+)
+
+DROPS = ("macs", "type", "params", "output", "bar", "share")
+"""What a narrow terminal gives up, first to last. Path, multiplications and additions always stay. A dropped MACs or
+params column leaves its total below the table."""
+
+MODEL = "(model)"
+"""How the row of the model itself is called."""
+
+_MOST_KINDS, _MOST_PATHS = 5, 4
+
+
+def layers_sheet(profile: Profile, remarks: Sequence[str] = ()) -> Sheet:
+    """The sheet of one profile; ``remarks`` are added to its heading."""
+    records = list(shown(profile))
+    return Sheet(
+        headings=(heading(profile, remarks),),
+        columns=COLUMNS,
+        rows=tuple(_row(record, profile) for record in records),
+        total=_total(profile),
+        whole=profile.total,
+        drops=tuple(frozenset({key}) for key in DROPS),
+        facts=_facts(profile),
+        notes=tuple(notes(profile)),
+    )
+
+
+def heading(profile: Profile, remarks: Sequence[str] = ()) -> tuple[str, ...]:
+    """What was counted: the model, its input, how it was run.
+
+    >>> from opcount.ops import Execution
+    >>> heading(Profile("Net", ((1, 28, 28),), (), execution_record=Execution("real", seconds=0.012)))
+    ('Net', 'input 1x28x28', 'run for real, 12 ms')
+    """
+    sizes = [shape_text(shape) for shape in profile.inputs]
+    inputs = f"input{'s' if len(sizes) > 1 else ''} {', '.join(_folded(sizes))}" if sizes else "no input"
+    how = {"real": "run for real", "shapes": "shapes only"}.get(profile.execution, visible(profile.execution))
+    reason = f" ({visible(profile.execution_reason)})" if profile.execution_reason else ""
+    return (visible(profile.model), inputs, f"{how}{reason}, {duration(profile.seconds)}", *map(visible, remarks))
+
+
+def shown(profile: Profile) -> Iterator[LayerRecord]:
+    """The records that get a row."""
+    parents = _parents(record.path for record in profile.layers)
+    for record in profile.layers:
+        leaf = record.path not in parents and (record.path != "" or len(profile.layers) == 1)
+        if record.ops or record.params or record.uncounted or (leaf and record.calls):
+            yield record
+
+
+def path_text(path: str) -> str:
+    """A path, safe to print; the model itself has none and is called ``(model)``."""
+    return visible(path) if path else MODEL
+
+
+def shape_text(shape: tuple[int, ...]) -> str:
+    """A size the way the command reads one.
+
+    >>> shape_text((1, 3, 224, 224)), shape_text(())
+    ('1x3x224x224', 'scalar')
+    """
+    return "x".join(map(str, shape)) or "scalar"
+
+
+def output_text(record: LayerRecord, within: bool = False) -> str | None:
+    """The size a layer answered with; further outputs and further sizes as a number.
+
+    ``within`` marks a layer whose parent's own rule counted it, and which therefore was never called itself.
+    """
+    if not record.calls:
+        return None if within else "not called"
+    if not record.output_shapes:
+        return None
+    outputs = {site.output_shapes for site in record.sites}
+    more = f" +{len(record.output_shapes) - 1}" if len(record.output_shapes) > 1 else ""
+    sizes = f" +{plural(len(outputs) - 1, 'size')}" if len(outputs) > 1 else ""
+    return shape_text(record.output_shapes[0]) + more + sizes
+
+
+def notes(profile: Profile, subject: str = "") -> Iterator[Note]:
+    """The lines below the table: what is missing and what was assumed; ``subject`` says of which of several models."""
+    convention = tuple(profile.convention.notes())
+    if profile.complete:
+        yield Note((f"{subject}every operation counted", *convention), good=True)
+    else:
+        yield Note((f"{subject}not counted, so the figures are a lower bound:",), good=False)
+        yield from _uncounted(profile.uncounted)
+        yield Note((subject + convention[0], *convention[1:]))
+    idle = [path_text(record.path) for record in shown(profile) if not record.calls and not _within(record, profile)]
+    if idle:
+        yield Note((f"{subject}never called: {_some(idle)}",))
+
+
+def also(ops: OpCount) -> tuple[tuple[str, int], ...]:
+    """The figures that stand beside the total: a noun and a count each."""
+    return (("division", ops.divisions), ("comparison", ops.comparisons), ("transcendental", ops.transcendentals))
+
+
+def _facts(profile: Profile) -> tuple[Fact, ...]:
+    return (
+        Fact("multiplication", (profile.multiplications,), column="multiplications"),
+        Fact("addition", (profile.additions,), column="additions"),
+        Fact("MAC", (profile.macs,), column="macs"),
+        Fact("parameter", (profile.params,), column="params"),
+        *(Fact(noun, (count,)) for noun, count in also(profile.ops) if count),
+    )
+
+
+def _row(record: LayerRecord, profile: Profile) -> Row:
+    path = path_text(record.path) + times(record.calls)
+    output = output_text(record, _within(record, profile))
+    figures = _figures(record.params, record.ops)
+    return Row((path, visible(record.type), output, *figures), incomplete=bool(record.uncounted))
+
+
+def _total(profile: Profile) -> Row:
+    label = "total" if profile.complete else "total counted"
+    return Row((label, None, None, *_figures(profile.params, profile.ops)), incomplete=not profile.complete)
+
+
+def _figures(params: int, ops: OpCount) -> tuple[Cell, ...]:
+    return (params, ops.multiplications, ops.additions, ops.macs, ops.total, ops.total)
+
+
+def _within(record: LayerRecord, profile: Profile) -> bool:
+    """Whether a rule of a module above owns what this one does, as multi-head attention's its output projection."""
+    path = record.path
+    while path:
+        path = path.rpartition(".")[0]
+        if path in profile and any(entry.source == "layer" for entry in profile[path].entries):
+            return True
+    return False
+
+
+def _parents(paths: Iterable[str]) -> set[str]:
+    parents: set[str] = set()
+    for path in paths:
+        parent = path.rpartition(".")[0]
+        while parent and parent not in parents:
+            parents.add(parent)
+            parent = parent.rpartition(".")[0]
+    return parents
+
+
+def _uncounted(items: Iterable[Uncounted]) -> Iterator[Note]:
+    """A line for each kind of thing that was not counted, the most frequent first."""
+    groups: dict[tuple[str, str], list[Uncounted]] = {}
+    for item in items:
+        groups.setdefault((item.name, item.kind), []).append(item)
+    ranked = sorted(groups.items(), key=lambda group: -sum(item.calls for item in group[1]))
+    for (name, kind), members in ranked[:_MOST_KINDS]:
+        calls = plural(sum(item.calls for item in members), "call")
+        where = _some(list(dict.fromkeys(path_text(item.path) for item in members)))
+        yield Note((f"  {visible(name)} ({visible(kind)}), {calls} in {where}",), good=False)
+    rest = ranked[_MOST_KINDS:]
+    if rest:
+        calls = plural(sum(item.calls for _, members in rest for item in members), "call")
+        yield Note((f"  and {len(rest)} more of these, {calls}: Profile.uncounted lists all",), good=False)
+
+
+def _some(names: list[str]) -> str:
+    if len(names) <= _MOST_PATHS:
+        return ", ".join(names)
+    return f"{', '.join(names[:_MOST_PATHS])} and {len(names) - _MOST_PATHS:,} more"
+
+
+def _folded(sizes: list[str]) -> list[str]:
+    """Equal neighbours as one with a number, and no more than a handful."""
+    runs: list[tuple[str, int]] = []
+    for size in sizes:
+        if runs and runs[-1][0] == size:
+            runs[-1] = size, runs[-1][1] + 1
+        else:
+            runs.append((size, 1))
+    texts = [size + times(count) for size, count in runs]
+    return texts if len(texts) <= _MOST_PATHS else [*texts[:_MOST_PATHS], f"{len(texts) - _MOST_PATHS} more"]

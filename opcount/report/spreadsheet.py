@@ -1,0 +1,66 @@
+"""A profile or a comparison as comma-separated values: every figure a whole number.
+
+There is no row of totals, so that the columns add up to them.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator
+
+from opcount.comparison import Comparison
+from opcount.ops import FIGURES, OpCount
+from opcount.report.escape import spreadsheet as safe, visible
+from opcount.report.layers import output_text, path_text, shown
+from opcount.report.models import model_labels
+from opcount.result import Profile
+
+_COSTS = (*FIGURES, "total")
+
+
+def profile_csv(profile: Profile) -> str:
+    """The layers of a profile: what they are, the six figures and their total, and what was not counted."""
+    header = ("layer", "type", "output", "calls", "params", *_COSTS, "uncounted")
+    return _written([header, *_layers(profile)])
+
+
+def comparison_csv(comparison: Comparison) -> str:
+    """The parts of a comparison: for each model parameters, the six figures and their total, or nothing."""
+    labels = model_labels(comparison)
+    header = ["layer", *(safe(f"{label} {figure}") for label in labels for figure in ("params", *_COSTS))]
+    header += [safe(f"{label} change %") for label in labels[1:]]
+    return _written([header, *_parts(comparison)])
+
+
+def _layers(profile: Profile) -> Iterator[list[str | int]]:
+    for record in shown(profile):
+        missing = "; ".join(visible(item.name) for item in record.uncounted)
+        yield [
+            safe(path_text(record.path)),
+            safe(visible(record.type)),
+            output_text(record) or "",
+            record.calls,
+            record.params,
+            *_costs(record.ops),
+            safe(missing),
+        ]
+
+
+def _parts(comparison: Comparison) -> Iterator[list[str | int]]:
+    for row in comparison.rows:
+        cells: list[str | int] = [safe(path_text(row.path))]
+        for ops, params in zip(row.ops, row.params, strict=True):
+            cells += ["" if params is None else params, *([""] * len(_COSTS) if ops is None else _costs(ops))]
+        cells += ["" if percent is None else f"{percent:.4f}" for percent in row.change()]
+        yield cells
+
+
+def _costs(ops: OpCount) -> list[int]:
+    return [getattr(ops, figure) for figure in _COSTS]
+
+
+def _written(rows: Iterable[Iterable[str | int]]) -> str:
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerows(rows)
+    return out.getvalue().rstrip("\n")
