@@ -1,6 +1,6 @@
 """What ``import opcount`` costs beyond ``import torch``: each run in a fresh process, the median of all.
 
-    python -m benchmarks.import_time [--runs 9] [--write]
+python -m benchmarks.import_time [--runs 9] [--write]
 """
 
 from __future__ import annotations

@@ -14,12 +14,15 @@ from torch import nn
 from opcount import OpCount
 from opcount.formulas import contraction, normalization, pointwise, pooling
 from opcount.ops import FIGURES
-from tests.reference import activation as activation_loops
-from tests.reference import convolution as convolution_loops
-from tests.reference import count, machine
-from tests.reference import linear as linear_loops
-from tests.reference import normalization as normalization_loops
-from tests.reference import pooling as pooling_loops
+from tests.reference import (
+    activation as activation_loops,
+    convolution as convolution_loops,
+    count,
+    linear as linear_loops,
+    machine,
+    normalization as normalization_loops,
+    pooling as pooling_loops,
+)
 
 CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 TRANSPOSED = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import doctest
+import json
 import os
 import re
 from pathlib import Path
 
+import pytest
+
+from benchmarks import lenet as study
+from lenet.models import Depthwise, Regular
+from opcount import profile
+from opcount.cli import main
 from opcount.formulas.pointwise import POINTWISE
 from opcount.ops import OpCount
 
@@ -35,6 +43,40 @@ def test_the_table_of_elementwise_functions() -> None:
 
 def test_no_formula_of_an_element_is_empty() -> None:
     assert all(one != OpCount() for one in POINTWISE.values())
+
+
+def _blocks(page: Path, language: str = "") -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(encoding="utf-8"), re.S | re.M)
+
+
+def test_the_readme_shows_what_the_command_prints(capsys: pytest.CaptureFixture[str]) -> None:
+    """But for how long it took."""
+    assert main(["lenet.models:Depthwise"]) == 0
+    printed = capsys.readouterr().out
+    shown = _blocks(ROOT / "README.md")[0].partition("Depthwise\n")[2]
+    without_time = re.compile(r", [\d.]+ m?s$", re.M)
+    assert without_time.sub("", shown).strip("\n") == without_time.sub("", printed).strip("\n")
+
+
+def test_the_readme_shows_what_the_benchmark_wrote() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    written = (ROOT / "benchmarks" / "results" / "lenet.md").read_text(encoding="utf-8")
+    totals, layers, _ = written.split("\n\n", 1)[1].split("\n\n")
+    assert totals in readme
+    assert layers in readme
+    regular, depthwise = Regular(), Depthwise()
+    assert "\n".join(study.layers(profile(regular, convention=study.STUDIED), profile(depthwise))) == layers
+
+
+def test_the_readme_on_resnet50() -> None:
+    code = next(block for block in _blocks(ROOT / "README.md", "python") if "resnet50" in block)
+    assert "4,089,184,256" in code
+    zoo = json.loads((ROOT / "benchmarks" / "results" / "zoo.json").read_text(encoding="utf-8"))
+    assert next(model for model in zoo["models"] if model["name"] == "resnet50")["figures"]["macs"] == 4_089_184_256
+
+
+def test_the_examples_in_the_readme_run() -> None:
+    assert doctest.testfile(str(ROOT / "README.md"), module_relative=False).failed == 0
 
 
 def test_links_in_the_documentation_lead_somewhere() -> None:

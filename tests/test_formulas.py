@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 import sympy
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from opcount import Convention, OpCount, Term
 from opcount.errors import RuleError

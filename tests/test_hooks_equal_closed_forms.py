@@ -13,8 +13,7 @@ from hypothesis import given
 from opcount import Convention, profile
 from tests import cases
 from tests.cases import Case
-from tests.reference import convolution as convolution_loops
-from tests.reference import count
+from tests.reference import convolution as convolution_loops, count
 
 
 def assert_proven(case: Case) -> None:

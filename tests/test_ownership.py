@@ -283,3 +283,44 @@ def test_a_rule_for_nonsense_is_refused(subject: Any) -> None:
 def test_a_rule_for_nothing_is_refused() -> None:
     with pytest.raises(RuleError, match="needs what the rule is for"):
         opcount.rule()
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+@pytest.mark.parametrize("mode", [torch.enable_grad, torch.no_grad, torch.inference_mode])
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        torch.jit.script,
+        lambda model: torch.jit.trace(model, torch.rand(1, 3, 8, 8)),
+        lambda model: torch.jit.freeze(torch.jit.script(model)),
+        torch.compile,
+        nn.DataParallel,
+        torch.fx.symbolic_trace,
+        lambda model: nn.Sequential(torch.jit.script(model)),
+        lambda model: nn.Sequential(torch.compile(model)),
+    ],
+    ids=["scripted", "traced", "frozen", "compiled", "data parallel", "fx", "scripted child", "compiled child"],
+)
+def test_wrapped_models_count_as_what_they_wrap(wrap: Any, mode: Any) -> None:
+    model = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(512, 4)).eval()
+    expected = profile(model, (1, 3, 8, 8))
+    with mode():
+        counted = profile(wrap(model), (1, 3, 8, 8))
+    assert counted.ops == expected.ops
+    assert counted.complete
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+@pytest.mark.parametrize("reparametrize", [torch.nn.utils.weight_norm, torch.nn.utils.spectral_norm])
+def test_hooks_that_recompute_a_weight_are_free(reparametrize: Any) -> None:
+    counted = profile(nn.Sequential(reparametrize(nn.Linear(4, 5))), (2, 4))
+    assert counted.ops == OpCount(40, 40, macs=40)
+    assert counted.complete
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+@pytest.mark.parametrize("layout", [torch.strided, torch.jagged])
+def test_nested_tensors_count_their_real_rows(layout: torch.layout) -> None:
+    nested = torch.nested.nested_tensor([torch.rand(2, 4), torch.rand(3, 4)], layout=layout)
+    counted = profile(nn.Sequential(nn.Linear(4, 6), nn.ReLU()), nested)
+    assert counted.ops == OpCount(5 * 24, 5 * 24, comparisons=30, macs=5 * 24)

@@ -1,7 +1,5 @@
 """The counting numbers themselves."""
 
-# ruff: noqa: ARG005 (every operation is given the same operands)
-
 from __future__ import annotations
 
 import math

@@ -6,8 +6,7 @@ from math import prod
 
 import pytest
 import torch
-from hypothesis import assume, given
-from hypothesis import strategies as st
+from hypothesis import assume, given, strategies as st
 from torch import nn
 from torch.nn import functional as F
 

@@ -6,8 +6,7 @@ from math import log2
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from torch.nn import functional as F
 
 from tests.reference import linear

@@ -6,8 +6,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from torch.nn import functional as F
 
 from tests.reference import pooling
@@ -124,7 +123,11 @@ def test_adaptive_windows_by_hand():
     )
 
 
-@given(windows(), st.sampled_from([1, 2, 3, 2.5, math.inf]))
+MAXIMUM_NORM = [math.inf] if F.lp_pool1d(torch.full((1, 1, 1), 2.0), math.inf, 1).item() == 2 else []
+"""Older releases of PyTorch raise to an infinite power there, which gives 1 or nothing."""
+
+
+@given(windows(), st.sampled_from([1, 2, 3, 2.5, *MAXIMUM_NORM]))
 def test_lp_pool(case, norm):
     image, kernel, options = case
     image = image.abs()

@@ -5,41 +5,57 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import torch
+import torch.nn.functional as F
 from torch import nn
 
 from opcount.formulas.arithmetic import product
 from opcount.ops import Call, Term
+from opcount.rules.reading import given
 from opcount.rules.registry import rule
+from opcount.rules.shapes import axes_of
+
+_BATCHED = {1: 3, 3: 5}
+"""Dimensions of a batch, by axes. Dropout2d alone takes a first dimension for the batch whatever follows."""
 
 
-@rule(nn.Dropout)
-def dropout(layer: Any, call: Call) -> Iterator[Term]:
+@rule(nn.Dropout, F.dropout, torch.dropout, torch.dropout_, "aten.native_dropout")
+def dropout(subject: Any, call: Call) -> Iterator[Term]:
     """In training a random number for each element is compared with p, and the mask multiplied in."""
-    if call.training:
-        yield from masking(call.output.elements, call.output.elements)
+    if _drops(subject, call):
+        yield from masking(call.out.elements, call.out.elements)
 
 
-@rule(nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
-def channel_dropout(layer: Any, call: Call) -> Iterator[Term]:
+@rule(nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, F.dropout1d, F.dropout2d, F.dropout3d)
+def channel_dropout(subject: Any, call: Call) -> Iterator[Term]:
     """The same with one mask entry for each channel of each sample."""
-    if call.training:
-        yield from masking(_channels(layer, call), call.output.elements)
+    if _drops(subject, call):
+        shape = call.out.shape
+        batched = len(shape) == _BATCHED.get(axes_of(subject), len(shape))
+        yield from masking(product(shape[:2]) if batched else shape[0], call.out.elements)
 
 
-@rule(nn.AlphaDropout)
-def alpha_dropout(layer: Any, call: Call) -> Iterator[Term]:
+@rule(torch.feature_dropout, torch.feature_dropout_)
+def feature_dropout(function: Any, call: Call) -> Iterator[Term]:
+    """The same, of a batch."""
+    if _drops(function, call):
+        yield from masking(product(call.out.shape[:2]), call.out.elements)
+
+
+@rule(nn.AlphaDropout, F.alpha_dropout, torch.alpha_dropout, torch.alpha_dropout_)
+def alpha_dropout(subject: Any, call: Call) -> Iterator[Term]:
     """Dropout, and one addition more an element: what is dropped takes SELU's lower end, what is kept is shifted."""
-    if call.training:
-        yield from masking(call.output.elements, call.output.elements)
-        yield Term("addition", role="shift", count=call.output.elements)
+    if _drops(subject, call):
+        yield from masking(call.out.elements, call.out.elements)
+        yield Term("addition", role="shift", count=call.out.elements)
 
 
-@rule(nn.FeatureAlphaDropout)
-def feature_alpha_dropout(layer: Any, call: Call) -> Iterator[Term]:
+@rule(nn.FeatureAlphaDropout, F.feature_alpha_dropout, torch.feature_alpha_dropout, torch.feature_alpha_dropout_)
+def feature_alpha_dropout(subject: Any, call: Call) -> Iterator[Term]:
     """Alpha dropout with one mask entry for each channel of each sample."""
-    if call.training:
-        yield from masking(product(call.output.shape[:2]), call.output.elements)
-        yield Term("addition", role="shift", count=call.output.elements)
+    if _drops(subject, call):
+        yield from masking(product(call.out.shape[:2]), call.out.elements)
+        yield Term("addition", role="shift", count=call.out.elements)
 
 
 def masking(entries: int, elements: int, role: str = "") -> Iterator[Term]:
@@ -49,11 +65,6 @@ def masking(entries: int, elements: int, role: str = "") -> Iterator[Term]:
     yield Term("multiplication", role=f"{prefix}masking", count=elements)
 
 
-def _channels(layer: Any, call: Call) -> int:
-    """Mask entries: samples times channels. Dropout2d alone takes a first dimension for the batch whatever follows."""
-    shape = call.output.shape
-    batched = {nn.Dropout1d: 3, nn.Dropout3d: 5}
-    for kind, dimensions in batched.items():
-        if isinstance(layer, kind) and len(shape) != dimensions:
-            return shape[0]  # type: ignore[no-any-return]
-    return product(shape[:2])  # type: ignore[no-any-return]
+def _drops(subject: Any, call: Call) -> bool:
+    asked = given(subject, call)
+    return bool(asked.get("training", asked.get("train", True)))

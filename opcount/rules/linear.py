@@ -1,33 +1,46 @@
-"""Linear and bilinear layers."""
+"""Linear and bilinear maps."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
+import torch.nn.functional as F
 from torch import nn
 
 from opcount.formulas.arithmetic import product
-from opcount.ops import Call, Term
-from opcount.rules.convolution import bias
+from opcount.ops import Call, Term, Tree
+from opcount.rules.reading import given
 from opcount.rules.registry import free, rule
-from opcount.rules.shapes import weight_shape
 
 
-@rule(nn.Linear)
-def linear(layer: Any, call: Call) -> Iterator[Term]:
-    """One dot of the input features for each output, whatever dimensions lead."""
-    yield Term("dots", count=call.output.elements, length=weight_shape(layer)[1])
-    yield from bias(layer, call)
+@rule(nn.Linear, F.linear, "aten.linear")
+def linear(subject: Any, call: Call) -> Iterator[Term]:
+    """One dot of the input features for each output, whatever dimensions lead, and the bias."""
+    asked = given(subject, call)
+    yield Term("dots", count=call.out.elements, length=asked.input.shape[-1])
+    yield from bias_terms(asked.bias, call.out.elements)
 
 
-@rule(nn.Bilinear)
-def bilinear(layer: Any, call: Call) -> Iterator[Term]:
+@rule(nn.Bilinear, F.bilinear)
+def bilinear(subject: Any, call: Call) -> Iterator[Term]:
     """For each output the first input by every column of its matrix, and that row by the second input."""
-    _, first, second = weight_shape(layer)
-    yield Term("dots", role="first input", count=product((call.output.elements, second)), length=first)
-    yield Term("dots", role="second input", count=call.output.elements, length=second)
-    yield from bias(layer, call)
+    asked, outputs = given(subject, call), call.out.elements
+    _, first, second = asked.weight.shape
+    yield from bilinear_terms(outputs, first, second)
+    yield from bias_terms(asked.bias, outputs)
+
+
+def bilinear_terms(outputs: int, first: int, second: int) -> Iterator[Term]:
+    """The products of a bilinear form, without its bias."""
+    yield Term("dots", role="first input", count=product((outputs, second)), length=first)
+    yield Term("dots", role="second input", count=outputs, length=second)
+
+
+def bias_terms(bias: Tree, outputs: int) -> Iterator[Term]:
+    """One addition for each output, where there is a bias."""
+    if bias is not None:
+        yield Term("bias", role="bias", count=outputs)
 
 
 free(nn.Identity)

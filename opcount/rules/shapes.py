@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from torch import nn
+from torch._ops import OpOverload
 
 from opcount.formulas.arithmetic import product
 from opcount.ops import TensorSpec
-
-Entry = TypeVar("Entry")
 
 
 def weight_shape(layer: Any, name: str = "weight") -> tuple[int, ...]:
@@ -34,9 +33,18 @@ def planes_of(tensor: TensorSpec, axes: int) -> int:
 
 
 def per_axis(value: int | Sequence[int], axes: int) -> tuple[int, ...]:
-    """A layer's size along each axis, where one int, or a sequence of one, may stand for all of them."""
+    """A size along each axis, where one int, or a sequence of one, may stand for all of them."""
     sizes = (value,) if isinstance(value, int) else tuple(value)
     return sizes * axes if len(sizes) == 1 else sizes
+
+
+def rows_into(before: TensorSpec, after: TensorSpec) -> dict[str, Any]:
+    """``rows`` and ``length`` of a reduction: one row for each output, as long as the inputs are many for it.
+
+    >>> rows_into(TensorSpec((2, 6, 5)), TensorSpec((2, 5)))
+    {'rows': 10, 'length': 6}
+    """
+    return per_row(before, after.elements)
 
 
 def rows_along(tensor: TensorSpec, dimension: int) -> dict[str, Any]:
@@ -70,6 +78,20 @@ def broadcast(*shapes: tuple[int, ...]) -> TensorSpec:
     return TensorSpec(tuple(next((size for size in sizes if size != 1), 1) for sizes in zip(*padded)))
 
 
-def entry_of(layer: nn.Module, table: Mapping[type[nn.Module], Entry]) -> Entry:
-    """What a table says of the layer's class, or of the nearest class it derives from."""
-    return next(table[base] for base in type(layer).__mro__ if base in table)
+def axes_of(subject: Any) -> int:
+    """How many spatial axes a layer of ``torch.nn``, a function or an operator has, as its name says.
+
+    >>> axes_of(nn.AvgPool2d(3)), axes_of(nn.functional.conv1d)
+    (2, 1)
+    """
+    return next(axes for name in _names(subject) for axes in (1, 2, 3) if f"{axes}d" in name.lower())
+
+
+def _names(subject: Any) -> Iterator[str]:
+    """What a subject is called; a layer by the nearest class that it derives from in ``torch.nn``."""
+    if isinstance(subject, nn.Module):
+        yield from (base.__name__ for base in type(subject).__mro__ if base.__module__.startswith("torch.nn."))
+    elif isinstance(subject, OpOverload):
+        yield subject._schema.name
+    else:
+        yield subject.__name__

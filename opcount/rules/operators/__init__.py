@@ -1,27 +1,5 @@
-"""What PyTorch's operators mean: the rules for what no layer and no function owns, and the list of what is free."""
+"""What PyTorch's operators mean that no layer's family speaks for, and the list of those that are free."""
 
-from opcount.rules.operators import (
-    attention,
-    contraction,
-    elementwise,
-    embedding,
-    free,
-    loss,
-    neural,
-    reduction,
-    resampling,
-    vision,
-)
+from opcount.rules.operators import contraction, elementwise, free, reduction, vision
 
-__all__ = [
-    "attention",
-    "contraction",
-    "elementwise",
-    "embedding",
-    "free",
-    "loss",
-    "neural",
-    "reduction",
-    "resampling",
-    "vision",
-]
+__all__ = ["contraction", "elementwise", "free", "reduction", "vision"]

@@ -1,4 +1,4 @@
-"""Contractions as operators: matrix products, convolutions, bilinear forms."""
+"""Contractions as operators: matrix products and bilinear forms."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from opcount.formulas.arithmetic import product
-from opcount.ops import Call, Term, Tree
-from opcount.rules.operators.signature import named
+from opcount.ops import Call, Term
+from opcount.rules.linear import bilinear_terms
+from opcount.rules.reading import named
 from opcount.rules.registry import rule
 
 
@@ -15,14 +16,6 @@ from opcount.rules.registry import rule
 def matrix_product(operator: Any, call: Call) -> Iterator[Term]:
     """One dot of the shared dimension for each output."""
     yield Term("dots", count=call.out.elements, length=call.input.shape[-1])
-
-
-@rule("aten.linear")
-def linear(operator: Any, call: Call) -> Iterator[Term]:
-    """One dot of the input features for each output, and the bias."""
-    yield Term("dots", count=call.out.elements, length=call.input.shape[-1])
-    if named(operator, call)["bias"] is not None:
-        yield Term("bias", role="bias", count=call.out.elements)
 
 
 @rule("aten.addmm", "aten.baddbmm", "aten.addmv", "aten.addbmm", "aten._addmm_activation", "aten.addr")
@@ -61,39 +54,9 @@ def _operands(arguments: Any) -> tuple[Any, Any]:
     raise LookupError("no operands")
 
 
-@rule("aten.convolution", "aten._convolution", "aten.convolution_overrideable")
-def convolution(operator: Any, call: Call) -> Iterator[Term]:
-    """A convolution or transposed convolution of a batch, and its bias."""
-    arguments = named(operator, call)
-    image, weight, groups = arguments["input"], arguments["weight"].shape, arguments["groups"]
-    axes = len(weight) - 2
-    numbers: dict[str, Tree] = {
-        "batch": product(image.shape[: len(image.shape) - axes - 1]),
-        "groups": groups,
-        "kernel": weight[2:],
-        "input": image.shape[len(image.shape) - axes :],
-        "stride": _per_axis(arguments["stride"], axes),
-        "dilation": _per_axis(arguments["dilation"], axes),
-    }
-    if arguments["transposed"]:
-        yield Term("transposed_convolution", in_channels=weight[0], out_channels=weight[1] * groups, **numbers)
-    else:
-        numbers["output"] = call.out.shape[len(call.out.shape) - axes :]
-        numbers["padding"] = _per_axis(arguments["padding"], axes)
-        yield Term("convolution", in_channels=weight[1] * groups, out_channels=weight[0], **numbers)
-    if arguments["bias"] is not None:
-        yield Term("bias", role="bias", count=call.out.elements)
-
-
-def _per_axis(sizes: tuple[int, ...], axes: int) -> tuple[int, ...]:
-    return tuple(sizes) * axes if len(sizes) == 1 else tuple(sizes)
-
-
 @rule("aten._trilinear")
 def trilinear(operator: Any, call: Call) -> Iterator[Term]:
     """x1ᵀ·W for each output and feature of x2, then a dot with x2."""
     arguments = named(operator, call)
     *_, in1, in2 = arguments["i2"].shape
-    outputs = call.out.elements
-    yield Term("dots", role="x1·W", count=outputs * in2, length=in1)
-    yield Term("dots", role="·x2", count=outputs, length=in2)
+    yield from bilinear_terms(call.out.elements, in1, in2)

@@ -7,32 +7,16 @@ from typing import Any
 
 from opcount.ops import Call, TensorSpec, Term, Tree
 from opcount.rules.operators.parts import is_complex, on_parts
-from opcount.rules.operators.signature import named
+from opcount.rules.reading import named
 from opcount.rules.registry import rule
 
 _FORMULAS = {
-    "relu": "relu",
-    "relu6": "relu6",
-    "hardtanh": "hardtanh",
-    "leaky_relu": "leaky_relu _prelu_kernel rrelu_with_noise rrelu_with_noise_functional",
-    "threshold": "threshold",
-    "hardshrink": "hardshrink",
-    "softshrink": "softshrink",
-    "sigmoid": "sigmoid",
-    "silu": "silu",
-    "hardsigmoid": "hardsigmoid",
-    "hardswish": "hardswish",
-    "celu": "celu",
-    "softplus": "softplus",
-    "mish": "mish",
-    "log_sigmoid": "log_sigmoid_forward log_sigmoid",
-    "gated_linear_unit": "glu",
     "division": "reciprocal floor_divide",
     "remainder": "remainder fmod",
     "comparison": "eq ne lt le gt ge maximum minimum fmax fmin clamp_min clamp_max heaviside isin",
     "multiplication": "deg2rad rad2deg",
     "transcendental": """
-        exp exp2 expm1 log log2 log10 log1p sqrt rsqrt sin cos tan asin acos atan atan2 sinh cosh tanh asinh acosh
+        exp exp2 expm1 log log2 log10 log1p sqrt rsqrt sin cos tan asin acos atan atan2 sinh cosh asinh acosh
         atanh erf erfc erfinv lgamma digamma polygamma i0 igamma igammac mvlgamma float_power special_erfcx special_i0e
         special_i1 special_i1e special_ndtri special_log_ndtr special_zeta special_bessel_j0 special_bessel_j1
         special_bessel_y0 special_bessel_y1
@@ -65,21 +49,6 @@ _tie_each("xlogy", multiplications=1, transcendentals=1)
 _tie_each("special_xlog1py", multiplications=1, additions=1, transcendentals=1)
 _tie_each("special_entr", multiplications=1, transcendentals=1)
 _tie_each("sinc", multiplications=1, divisions=1, transcendentals=1)
-
-
-@rule("aten.gelu")
-def gelu(operator: Any, call: Call) -> Iterator[Term]:
-    """The form with erf, or the one with tanh."""
-    form = "gelu_tanh" if named(operator, call)["approximate"] == "tanh" else "gelu"
-    yield Term(form, count=call.out.elements)
-
-
-@rule("aten.elu")
-def elu(operator: Any, call: Call) -> Iterator[Term]:
-    """ELU; with a scale other than 1, one multiplication more."""
-    yield Term("elu", count=call.out.elements)
-    if named(operator, call)["scale"] != 1:
-        yield Term("multiplication", role="scale", count=call.out.elements)
 
 
 @rule("aten.add", "aten.sub", "aten.rsub")

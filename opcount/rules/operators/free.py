@@ -33,7 +33,7 @@ _FREE = {
         repeat repeat_interleave tile gather index index_copy index_fill index_select masked_fill
         masked_scatter masked_select put scatter select_scatter slice_scatter diagonal_scatter
         as_strided_scatter take take_along_dim where tril triu tril_indices triu_indices diag_embed diag
-        trace_copy nonzero nonzero_static embedding im2col max_unpool2d max_unpool3d
+        trace_copy nonzero nonzero_static
         _unsafe_index _unsafe_masked_index _pack_padded_sequence _pad_packed_sequence unique_consecutive
         broadcast_tensors meshgrid
     """,

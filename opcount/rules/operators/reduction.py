@@ -7,8 +7,9 @@ from typing import Any
 
 from opcount.ops import Call, TensorSpec, Term
 from opcount.rules.operators.parts import on_parts, part_dtype
-from opcount.rules.operators.signature import named
+from opcount.rules.reading import named
 from opcount.rules.registry import rule
+from opcount.rules.shapes import rows_into
 
 _ROWWISE = {
     "sums": "sum nansum trace",
@@ -19,19 +20,11 @@ _ROWWISE = {
     "variance": "var var_mean",
 }
 _ALONG = {
-    "softmax": "_softmax softmax _safe_softmax",
-    "log_softmax": "_log_softmax log_softmax",
     "sorting": "sort argsort topk kthvalue median nanmedian mode _unique _unique2 unique_dim",
     "sums": "cumsum",
     "products": "cumprod",
     "extrema": "cummax cummin _cummax_helper _cummin_helper",
 }
-
-
-def _rows(before: TensorSpec, after: TensorSpec) -> dict[str, Any]:
-    """One row for each output, as long as the inputs are many for it."""
-    rows = after.elements
-    return {"rows": rows, "length": before.elements // rows if rows else 0}
 
 
 def _along(spec: TensorSpec, dim: int | None) -> dict[str, Any]:
@@ -45,7 +38,7 @@ def _along(spec: TensorSpec, dim: int | None) -> dict[str, Any]:
 def _tie_rowwise(formula: str, names: str) -> None:
     @rule(*(f"aten.{name}" for name in names.split()))
     def reduction(operator: Any, call: Call) -> Iterator[Term]:
-        yield from _real_quotients(Term(formula, **_rows(call.input, call.out)), call)
+        yield from _real_quotients(Term(formula, **rows_into(call.input, call.out)), call)
 
 
 def _tie_along(formula: str, names: str) -> None:
@@ -74,14 +67,14 @@ def _real_quotients(term: Term, call: Call) -> Iterator[Term]:
 @rule("aten.aminmax", "aten._aminmax")
 def both_extrema(operator: Any, call: Call) -> Iterator[Term]:
     """The smallest and the largest of each row."""
-    yield Term("extrema", role="smallest", **_rows(call.input, call.out))
-    yield Term("extrema", role="largest", **_rows(call.input, call.out))
+    yield Term("extrema", role="smallest", **rows_into(call.input, call.out))
+    yield Term("extrema", role="largest", **rows_into(call.input, call.out))
 
 
 @rule("aten.std", "aten.std_mean")
 def standard_deviation(operator: Any, call: Call) -> Iterator[Term]:
     """The variance of each row, and its root."""
-    yield Term("variance", **_rows(call.input, call.out))
+    yield Term("variance", **rows_into(call.input, call.out))
     yield Term("transcendental", role="root", count=call.out.elements)
 
 
@@ -90,34 +83,10 @@ def vector_norm(operator: Any, call: Call) -> Iterator[Term]:
     """The p-norm of each row; of complex numbers the absolute values come first."""
     arguments = named(operator, call)
     order = arguments["ord"] if "ord" in arguments else arguments["p"]
-    rows = _rows(call.input, call.out)
+    rows = rows_into(call.input, call.out)
     if call.input.dtype.startswith("complex"):
         yield on_parts(call, call.input.elements, multiplications=2, additions=1, transcendentals=1)
     yield Term("vector_norm", dtype=part_dtype(call), **rows, norm=2.0 if order is None else float(order))
-
-
-@rule("aten.dist")
-def distance(operator: Any, call: Call) -> Iterator[Term]:
-    """The p-norm of a difference."""
-    yield Term("addition", role="difference", count=call.input.elements)
-    yield Term("vector_norm", rows=1, length=call.input.elements, norm=float(named(operator, call)["p"]))
-
-
-@rule("aten._cdist_forward", "aten.cdist", "aten._euclidean_dist")
-def pairwise_distances(operator: Any, call: Call) -> Iterator[Term]:
-    """Every row of one matrix against every row of another: their difference's p-norm."""
-    pairs, length = call.out.elements, call.input.shape[-1]
-    order = named(operator, call).get("p", 2.0)
-    yield Term("addition", role="differences", count=pairs * length)
-    yield Term("vector_norm", rows=pairs, length=length, norm=float(order))
-
-
-@rule("aten._pdist_forward", "aten.pdist")
-def distances_within(operator: Any, call: Call) -> Iterator[Term]:
-    """Every pair of rows of one matrix: their difference's p-norm."""
-    pairs, length = call.out.elements, call.input.shape[-1]
-    yield Term("addition", role="differences", count=pairs * length)
-    yield Term("vector_norm", rows=pairs, length=length, norm=float(named(operator, call)["p"]))
 
 
 @rule("aten.count_nonzero")

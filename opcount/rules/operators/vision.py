@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from opcount.ops import Call, Term
-from opcount.rules.operators.signature import named
+from opcount.rules.reading import named
 from opcount.rules.registry import rule
 
 
