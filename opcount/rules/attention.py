@@ -41,6 +41,23 @@ def attention(subject: Any, call: Call) -> Iterator[Term]:
     )
 
 
+@rule("aten._flash_attention_forward", "aten._efficient_attention_forward")
+def attention_of_positions_first(operator: Any, call: Call) -> Iterator[Term] | None:
+    """Kernels that take positions before heads; sequences joined end to end are uncounted, their lengths unknown."""
+    asked = given(operator, call)
+    if asked.get("cum_seq_q", asked.get("cu_seqlens_q")) is not None:
+        return None
+    batch, queries, heads, features = asked.query.shape
+    return attention_terms(
+        rows=product((batch, heads, queries)),
+        sources=asked.key.shape[1],
+        features=features,
+        width=asked.value.shape[-1],
+        masks=int(is_added(asked.get("bias"))),
+        dropout=asked.dropout_p > 0,
+    )
+
+
 @rule(nn.MultiheadAttention)
 def multihead_attention(layer: Any, call: Call) -> Iterator[Term]:
     """Three projections in, attention in each head, one projection out; the weights' mean over heads if returned."""

@@ -88,6 +88,27 @@ def _transposed_convolution(asked: Given, call: Call) -> Iterator[Term]:
     yield from bias_terms(asked.bias, call.out.elements)
 
 
+@rule("aten.conv_tbc")
+def time_first_convolution(operator: Any, call: Call) -> Iterator[Term]:
+    """A convolution of (time, batch, channels)."""
+    asked = given(operator, call)
+    kernel, in_channels, out_channels = asked.weight.shape
+    yield Term(
+        "convolution",
+        batch=call.out.shape[1],
+        in_channels=in_channels,
+        out_channels=out_channels,
+        groups=1,
+        kernel=(kernel,),
+        input=(asked.input.shape[0],),
+        output=(call.out.shape[0],),
+        stride=(1,),
+        padding=(asked.pad,),
+        dilation=(1,),
+    )
+    yield from bias_terms(asked.bias, call.out.elements)
+
+
 @rule(nn.Fold, "aten.col2im")
 def fold(subject: Any, call: Call) -> Iterator[Term]:
     """Each value of the blocks but the first to land on a position of the output is added there."""

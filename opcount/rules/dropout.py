@@ -19,7 +19,7 @@ _BATCHED = {1: 3, 3: 5}
 """Dimensions of a batch, by axes. Dropout2d alone takes a first dimension for the batch whatever follows."""
 
 
-@rule(nn.Dropout, F.dropout, torch.dropout, torch.dropout_, "aten.native_dropout")
+@rule(nn.Dropout, F.dropout, torch.dropout, torch.dropout_, "aten.native_dropout", "aten._fused_dropout")
 def dropout(subject: Any, call: Call) -> Iterator[Term]:
     """In training a random number for each element is compared with p, and the mask multiplied in."""
     if _drops(subject, call):

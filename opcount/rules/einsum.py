@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -22,40 +22,37 @@ def einsum(function: Any, call: Call) -> Iterator[Term]:
     An index that one operand alone has, and the output has not, is summed there first.
     """
     inputs, output, shapes = _read(call.args)
-    sizes: dict[Any, int] = {}
-    for labels, shape in zip(inputs, shapes):
-        for label, size in zip(labels, shape):
-            sizes[label] = max(size, sizes.get(label, 1)) if size != 0 and sizes.get(label, 1) != 0 else 0
-    left: list[Any] = []
-    for position, labels in enumerate(inputs):
+    left: dict[Any, int] = {}
+    for position, (labels, shape) in enumerate(zip(inputs, shapes)):
         needed = set(output).union(*inputs[position + 1 :])
-        right = list(dict.fromkeys(labels))
-        others = set(left) if position else set()
-        yield from _sum_away(right, needed | others, sizes)
-        right = [label for label in right if label in needed | others]
+        right = dict(zip(labels, shape))  # an index that one operand has twice reads its diagonal
+        yield from _sum_away(right, needed.union(left))
         if position == 0:
             left = right
             continue
-        yield from _sum_away(left, needed | set(right), sizes)
-        left = [label for label in left if label in needed | set(right)]
-        union = list(dict.fromkeys([*left, *right]))
-        kept = [label for label in union if label in needed]
-        contracted = [label for label in union if label not in needed]
-        count = product(sizes[label] for label in kept)
+        yield from _sum_away(left, needed.union(right))
+        sizes = {label: _broadcast(left.get(label, 1), right.get(label, 1)) for label in (*left, *right)}
+        left = {label: size for label, size in sizes.items() if label in needed}
+        contracted = [size for label, size in sizes.items() if label not in needed]
+        count = product(left.values())
         if contracted:
-            yield Term("dots", count=count, length=product(sizes[label] for label in contracted))
+            yield Term("dots", count=count, length=product(contracted))
         else:
             yield Term("multiplication", count=count)
-        left = kept
-    yield from _sum_away(left, set(output), sizes)
+    yield from _sum_away(left, set(output))
 
 
-def _sum_away(labels: Sequence[Any], kept: set[Any], sizes: Mapping[Any, int]) -> Iterator[Term]:
-    """Sum an operand over its indices that nothing else has."""
-    lost = [label for label in labels if label not in kept]
+def _sum_away(operand: dict[Any, int], kept: set[Any]) -> Iterator[Term]:
+    """Sum an operand over its indices that nothing else has, which it loses."""
+    lost = [label for label in operand if label not in kept]
     if lost:
-        rows = product(sizes[label] for label in labels if label in kept)
-        yield Term("sums", rows=rows, length=product(sizes[label] for label in lost))
+        length = product(operand.pop(label) for label in lost)
+        yield Term("sums", rows=product(operand.values()), length=length)
+
+
+def _broadcast(first: int, second: int) -> int:
+    """A length of 1 repeats, also where the other is 0."""
+    return second if first == 1 else first
 
 
 def _read(args: tuple[Any, ...]) -> tuple[list[list[Any]], list[Any], list[tuple[int, ...]]]:

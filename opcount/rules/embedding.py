@@ -43,7 +43,7 @@ def embedding_bag_operator(operator: Any, call: Call) -> Iterator[Term]:
 def renormalization(operator: Any, call: Call) -> Iterator[Term]:
     """Each vector that is looked up kept to a largest norm."""
     asked = given(operator, call)
-    yield from _renormalization(asked.indices.elements, asked.input.shape[1], asked.norm_type)
+    yield from renormalization_terms(asked.indices.elements, asked.input.shape[1], asked.norm_type)
 
 
 def _bags(asked: Given, call: Call, entries: int, mode: str) -> Iterator[Term]:
@@ -57,10 +57,10 @@ def _bags(asked: Given, call: Call, entries: int, mode: str) -> Iterator[Term]:
 
 def _renormalized(asked: Given) -> Iterator[Term]:
     if asked.max_norm is not None:
-        yield from _renormalization(asked.input.elements, asked.weight.shape[1], asked.norm_type)
+        yield from renormalization_terms(asked.input.elements, asked.weight.shape[1], asked.norm_type)
 
 
-def _renormalization(rows: int, length: int, norm: float) -> Iterator[Term]:
+def renormalization_terms(rows: int, length: int, norm: float) -> Iterator[Term]:
     """Each vector's norm, a comparison with the largest allowed, and the vector scaled to it."""
     yield Term("vector_norm", role="renormalization", rows=rows, length=length, norm=float(norm))
     yield Term("each", role="renormalization", count=rows, comparisons=1, divisions=1)

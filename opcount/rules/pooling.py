@@ -24,7 +24,7 @@ def _windows(subject: Any, call: Call, *options: str) -> dict[str, Any]:
     """The numbers that pooling over fixed windows has beside; windows touch where no stride is given."""
     asked, axes = given(subject, call), axes_of(subject)
     kernel = per_axis(asked.kernel_size, axes)
-    stride = per_axis(asked.stride, axes) if asked.stride not in (None, ()) else kernel
+    stride = per_axis(asked.stride, axes) if asked.stride else kernel
     more = {option: per_axis(getattr(asked, option), axes) for option in options}
     return {**_between(subject, call), "kernel": kernel, "stride": stride, **more}
 

@@ -31,12 +31,23 @@ class Given:
         if name in self._values:
             return self._values[name]
         if self._layer is not None:
-            return getattr(self._layer, name)
+            return held(self._layer, name)
         raise AttributeError(f"there is no argument {name!r} among {', '.join(self._values)}")
 
     def get(self, name: str, default: Any = None) -> Any:
         """An argument that only some of the subjects of a rule have."""
         return getattr(self, name, default)
+
+
+def held(layer: nn.Module, name: str) -> Any:
+    """An attribute of a layer; of its tensors the one that it holds, without asking for a stand-in to be made of it."""
+    own = layer.__dict__
+    if name in own:
+        return own[name]
+    for table in (own["_parameters"], own["_buffers"]):
+        if name in table:
+            return table.peek(name) if hasattr(table, "peek") else table[name]
+    return getattr(layer, name)
 
 
 def given(subject: Any, call: Call) -> Given:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 from torch import nn
@@ -47,6 +48,7 @@ class Rule:
 LAYERS: dict[type[nn.Module], Rule] = {}
 FUNCTIONS: dict[Callable[..., Any], Rule] = {}
 OPERATORS: dict[str, Rule] = {}
+_FORWARDS: dict[type[nn.Module], Any] = {}  # the forward that a layer's rule was written for
 
 _NOTHING: tuple[Term, ...] = ()
 
@@ -104,16 +106,24 @@ def layer_rule(layer: nn.Module) -> Rule | None:
     The classes are searched in method resolution order. A subclass, parametrization or instance that replaces
     ``forward`` (or a helper method of it) is not what the rule describes: it is what it calls.
     """
-    kind = type(layer)
+    kind: Any = type(layer)
+    found = _described(kind, kind.forward, len(LAYERS))
+    if found is None:
+        return None
+    own = layer.__dict__
+    if "forward" in own and not getattr(own["forward"], "stands_for_own_forward", False):
+        return None
+    return None if found.helpers and any(name in own for name in found.helpers) else found
+
+
+@lru_cache(maxsize=4096)
+def _described(kind: Any, forward: Any, registered: int) -> Rule | None:
+    """The rule for a class, if its forward is the one that the rule was written for; anew when rules were added."""
     for base in kind.__mro__:
         found = LAYERS.get(base)
-        if found is None:
-            continue
-        methods = ("forward", *found.helpers)
-        own = layer.__dict__
-        if all(name not in own and getattr(kind, name) is getattr(base, name) for name in methods):
-            return found
-        return None
+        if found is not None:
+            same = all(getattr(kind, name) is getattr(base, name) for name in found.helpers)
+            return found if same and forward is _FORWARDS[base] else None
     return None
 
 
@@ -148,6 +158,8 @@ def _register(subject: Any, made: Rule) -> None:
             "derive a class of your own from it, or change that rule"
         )
     table[key] = made
+    if table is LAYERS:
+        _FORWARDS[key] = key.forward
 
 
 def _place(subject: Any) -> tuple[dict[Any, Rule], Any]:

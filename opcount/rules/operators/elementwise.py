@@ -5,21 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from opcount.ops import Call, TensorSpec, Term, Tree
-from opcount.rules.operators.parts import is_complex, on_parts
+import torch
+
+from opcount.ops import Call, TensorSpec, Term, Tree, tensors
+from opcount.rules.operators.parts import is_complex, on_parts, scaling
 from opcount.rules.reading import named
 from opcount.rules.registry import rule
+from opcount.rules.shapes import broadcast
 
 _FORMULAS = {
     "division": "reciprocal floor_divide",
     "remainder": "remainder fmod",
-    "comparison": "eq ne lt le gt ge maximum minimum fmax fmin clamp_min clamp_max heaviside isin",
+    "comparison": "eq ne lt le gt ge maximum minimum fmax fmin clamp_min clamp_max heaviside",
     "multiplication": "deg2rad rad2deg",
     "transcendental": """
         exp exp2 expm1 log log2 log10 log1p sqrt rsqrt sin cos tan asin acos atan atan2 sinh cosh asinh acosh
-        atanh erf erfc erfinv lgamma digamma polygamma i0 igamma igammac mvlgamma float_power special_erfcx special_i0e
-        special_i1 special_i1e special_ndtri special_log_ndtr special_zeta special_bessel_j0 special_bessel_j1
-        special_bessel_y0 special_bessel_y1
+        atanh erf erfc erfinv lgamma digamma polygamma i0 igamma igammac special_erfcx special_i0e special_i1
+        special_i1e
+        special_ndtri special_log_ndtr special_zeta special_airy_ai special_bessel_j0 special_bessel_j1
+        special_bessel_y0 special_bessel_y1 special_modified_bessel_i0 special_modified_bessel_i1
+        special_modified_bessel_k0 special_modified_bessel_k1 special_scaled_modified_bessel_k0
+        special_scaled_modified_bessel_k1 special_spherical_bessel_j0
     """,
 }
 
@@ -44,7 +50,7 @@ _tie_each("frac", additions=1)
 _tie_each("hypot", multiplications=2, additions=1, transcendentals=1)
 _tie_each("logaddexp", additions=1, transcendentals=3)
 _tie_each("logaddexp2", additions=1, transcendentals=3)
-_tie_each("logit", additions=1, divisions=1, transcendentals=1)
+_tie_each("ldexp", multiplications=1, transcendentals=1)
 _tie_each("xlogy", multiplications=1, transcendentals=1)
 _tie_each("special_xlog1py", multiplications=1, additions=1, transcendentals=1)
 _tie_each("special_entr", multiplications=1, transcendentals=1)
@@ -56,8 +62,7 @@ def addition(operator: Any, call: Call) -> Iterator[Term]:
     """One addition; a real and a complex number meet in the real part alone. alpha other than 1 multiplies first."""
     arguments = named(operator, call)
     yield _mixed("addition", call, arguments["self"], arguments["other"], additions=1)
-    if arguments.get("alpha", 1) not in (None, 1):
-        yield Term("multiplication", role="alpha", count=call.out.elements)
+    yield from scaling("alpha", arguments.get("alpha"), call, call.out.elements)
 
 
 @rule("aten.mul")
@@ -78,7 +83,7 @@ def division(operator: Any, call: Call) -> Iterator[Term]:
         yield Term("division", count=call.out.elements)
 
 
-@rule("aten.pow")
+@rule("aten.pow", "aten.float_power")
 def power(operator: Any, call: Call) -> Iterator[Term]:
     """A fixed small exponent by multiplication; any other, one general power."""
     exponent = named(operator, call)["exponent"]
@@ -93,6 +98,13 @@ def absolute(operator: Any, call: Call) -> Iterator[Term]:
     """Free on real numbers; of a complex number 2 multiplications, 1 addition, 1 root."""
     if is_complex(call.input):
         yield on_parts(call, call.out.elements, multiplications=2, additions=1, transcendentals=1)
+
+
+@rule("aten.sgn")
+def sign(operator: Any, call: Call) -> Iterator[Term]:
+    """Free on real numbers; a complex number is divided by its absolute value."""
+    if is_complex(call.input):
+        yield on_parts(call, call.out.elements, multiplications=2, additions=1, divisions=2, transcendentals=1)
 
 
 @rule("aten.angle")
@@ -124,52 +136,68 @@ def cross_product(operator: Any, call: Call) -> Iterator[Term]:
 
 @rule("aten.lerp")
 def linear_interpolation(operator: Any, call: Call) -> Iterator[Term]:
-    """start + weight·(end - start)."""
-    yield Term("linear_interpolation", count=call.out.elements)
+    """start + weight·(end - start); a real weight takes two products between complex ends."""
+    if is_complex(call.out) and not is_complex(named(operator, call)["weight"]):
+        yield on_parts(call, call.out.elements, multiplications=2, additions=4)
+    else:
+        yield Term("linear_interpolation", count=call.out.elements)
 
 
 @rule("aten.addcmul")
 def add_product(operator: Any, call: Call) -> Iterator[Term]:
     """A product added; a value other than 1 multiplies it first."""
-    scaled = named(operator, call)["value"] != 1
-    yield Term("each", count=call.out.elements, multiplications=2 if scaled else 1, additions=1)
+    yield Term("each", count=call.out.elements, multiplications=1, additions=1)
+    yield from scaling("value", named(operator, call)["value"], call, call.out.elements)
 
 
 @rule("aten.addcdiv")
 def add_quotient(operator: Any, call: Call) -> Iterator[Term]:
     """A quotient added; a value other than 1 multiplies it first."""
-    scaled = named(operator, call)["value"] != 1
-    yield Term("each", count=call.out.elements, multiplications=int(scaled), additions=1, divisions=1)
+    yield Term("each", count=call.out.elements, additions=1, divisions=1)
+    yield from scaling("value", named(operator, call)["value"], call, call.out.elements)
 
 
-@rule("aten.index_add", "aten.scatter_add")
-def add_at(operator: Any, call: Call) -> Iterator[Term]:
-    """One addition for each value put in place."""
-    arguments = named(operator, call)
-    source = arguments["source"] if "source" in arguments else arguments["src"]
-    count = source.elements if isinstance(source, TensorSpec) else call.out.elements
-    if arguments.get("alpha", 1) not in (None, 1):
-        yield Term("multiplication", role="alpha", count=count)
-    yield Term("addition", count=count)
+@rule("aten.logit")
+def logit(operator: Any, call: Call) -> Iterator[Term]:
+    """log(x / (1 - x)); with an eps x is kept to [eps, 1 - eps] first, in two comparisons."""
+    yield Term("each", count=call.out.elements, additions=1, divisions=1, transcendentals=1)
+    if named(operator, call)["eps"] is not None:
+        yield Term("each", role="eps", count=call.out.elements, comparisons=2)
 
 
-@rule("aten.index_put", "aten._index_put_impl", "aten._unsafe_index_put")
-def put_at(operator: Any, call: Call) -> Iterator[Term]:
-    """Placing is free; accumulating is one addition for each value."""
-    arguments = named(operator, call)
-    if arguments["accumulate"]:
-        yield Term("addition", count=arguments["values"].elements)
+@rule("aten.mvlgamma")
+def multivariate_log_gamma(operator: Any, call: Call) -> Iterator[Term]:
+    """A constant and the sum of p logarithms of the gamma function, at the input less 0, 1/2, 1, ..."""
+    order = named(operator, call)["p"]
+    yield Term("each", count=call.out.elements, additions=2 * order - 1, transcendentals=order)
 
 
-@rule("aten.scatter_reduce", "aten.index_reduce")
-def reduce_at(operator: Any, call: Call) -> Iterator[Term]:
-    """One sum, product or comparison for each value put in place; a mean divides each position once."""
-    arguments = named(operator, call)
-    source = arguments["src"] if "src" in arguments else arguments["source"]
-    step = {"sum": "addition", "mean": "addition", "prod": "multiplication"}.get(arguments["reduce"], "comparison")
-    yield Term(step, count=source.elements)
-    if arguments["reduce"] == "mean":
-        yield Term("division", count=call.out.elements)
+@rule("aten.round")
+def rounded(operator: Any, call: Call) -> Iterator[Term]:
+    """Free to whole numbers; to decimals a product before and a quotient after."""
+    if named(operator, call).get("decimals"):
+        yield Term("each", count=call.out.elements, multiplications=1, divisions=1)
+
+
+@rule(torch.isclose, torch.Tensor.isclose, torch.allclose, torch.Tensor.allclose, "aten.isclose", "aten.allclose")
+def is_close(subject: Any, call: Call) -> Iterator[Term]:
+    """|a - b| <= atol + rtol·|b|."""
+    first, second, *_ = tensors((call.args, call.kwargs))
+    count = broadcast(first.shape, second.shape).elements
+    yield Term("each", dtype=first.dtype, count=count, multiplications=1, additions=2, comparisons=1)
+
+
+@rule(torch.equal, torch.Tensor.equal)
+def all_equal(function: Any, call: Call) -> Iterator[Term]:
+    """One comparison for each pair of elements, as if none were found different early."""
+    yield Term("comparison", dtype=call.input.dtype, count=call.input.elements)
+
+
+@rule("aten.isin")
+def is_in(operator: Any, call: Call) -> Iterator[Term]:
+    """Each element compared with each it may be equal to."""
+    tests = [*named(operator, call).values()][1]
+    yield Term("comparison", count=call.out.elements * (tests.elements if isinstance(tests, TensorSpec) else 1))
 
 
 def _mixed(formula: str, call: Call, left: Tree, right: Tree, **operations: Any) -> Term:

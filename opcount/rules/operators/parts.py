@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from opcount.ops import Call, TensorSpec, Term, Tree, tensors
@@ -25,3 +26,13 @@ def part_dtype(call: Call) -> str:
 def on_parts(call: Call, count: int, **operations: Any) -> Term:
     """Operations on parts, for each of ``count`` complex numbers."""
     return Term("each", dtype=part_dtype(call), count=count, **operations)
+
+
+def scaling(role: str, factor: Tree, call: Call, count: int) -> Iterator[Term]:
+    """The product with a scalar factor: none if it is 1, two for a complex number and a real factor."""
+    if factor in (None, 1):
+        return
+    if call.out.dtype.startswith("complex") and not is_complex(factor):
+        yield Term("each", role=role, dtype=part_dtype(call), count=count, multiplications=2)
+    else:
+        yield Term("multiplication", role=role, count=count)

@@ -5,22 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import torch
+
 from opcount.ops import Call, TensorSpec, Term
+from opcount.rules.embedding import renormalization_terms
 from opcount.rules.operators.parts import on_parts, part_dtype
 from opcount.rules.reading import named
 from opcount.rules.registry import rule
-from opcount.rules.shapes import rows_into
+from opcount.rules.shapes import per_row, rows_into
 
 _ROWWISE = {
-    "sums": "sum nansum trace",
-    "means": "mean nanmean",
+    "sums": "sum nansum",
+    "means": "mean",
     "products": "prod",
-    "extrema": "amax amin argmax argmin max min",
+    "extrema": "amax amin argmax argmin",
     "log_sum_exp": "logsumexp",
-    "variance": "var var_mean",
 }
 _ALONG = {
-    "sorting": "sort argsort topk kthvalue median nanmedian mode _unique _unique2 unique_dim",
+    "sorting": "sort argsort topk kthvalue median nanmedian mode unique_dim",
     "sums": "cumsum",
     "products": "cumprod",
     "extrema": "cummax cummin _cummax_helper _cummin_helper",
@@ -55,6 +57,12 @@ for _formula, _names in _ALONG.items():
     _tie_along(_formula, _names)
 
 
+@rule(torch.nanmean, torch.Tensor.nanmean, "aten.nanmean")
+def mean_without_nan(subject: Any, call: Call) -> Iterator[Term]:
+    """As if no value were missing."""
+    yield from _real_quotients(Term("means", **rows_into(call.input, call.out)), call)
+
+
 def _real_quotients(term: Term, call: Call) -> Iterator[Term]:
     """A mean of complex numbers is divided by a real one: in each part, once."""
     if term.formula == "means" and call.input.dtype.startswith("complex"):
@@ -71,11 +79,58 @@ def both_extrema(operator: Any, call: Call) -> Iterator[Term]:
     yield Term("extrema", role="largest", **rows_into(call.input, call.out))
 
 
-@rule("aten.std", "aten.std_mean")
-def standard_deviation(operator: Any, call: Call) -> Iterator[Term]:
-    """The variance of each row, and its root."""
-    yield Term("variance", **rows_into(call.input, call.out))
-    yield Term("transcendental", role="root", count=call.out.elements)
+@rule("aten.max", "aten.min")
+def extremum(operator: Any, call: Call) -> Iterator[Term]:
+    """The largest or smallest of each row; of two tensors, of each pair."""
+    if operator._overloadname == "other":
+        yield Term("comparison", count=call.out.elements)
+    else:
+        yield Term("extrema", **rows_into(call.input, call.out))
+
+
+@rule("aten.trace")
+def trace(operator: Any, call: Call) -> Iterator[Term]:
+    """The sum of the diagonal."""
+    yield Term("sums", rows=1, length=min(call.input.shape))
+
+
+@rule("aten.var", "aten.var_mean", "aten.std", "aten.std_mean")
+def variance(operator: Any, call: Call) -> Iterator[Term]:
+    """The variance of each row, for a standard deviation its root; of complex numbers that of both parts, added."""
+    rows, parts = rows_into(call.input, call.out), part_dtype(call)
+    yield Term("variance", dtype=parts, **rows)
+    if call.input.dtype.startswith("complex"):
+        yield Term("variance", role="imaginary part", dtype=parts, **rows)
+        yield Term("addition", role="parts", dtype=parts, count=rows["rows"])
+    if "std" in operator._schema.name:
+        yield Term("transcendental", role="root", dtype=parts, count=rows["rows"])
+
+
+@rule("aten.logcumsumexp", "aten._logcumsumexp")
+def cumulative_log_sum_exp(operator: Any, call: Call) -> Iterator[Term]:
+    """exp of each element, running sums, log of each."""
+    yield Term("each", count=call.out.elements, transcendentals=2)
+    yield Term("sums", **_along(call.input, named(operator, call)["dim"]))
+
+
+@rule("aten._unique", "aten._unique2")
+def unique(operator: Any, call: Call) -> Iterator[Term]:
+    """All elements sorted."""
+    yield Term("sorting", rows=1, length=call.input.elements)
+
+
+@rule("aten.unique_consecutive")
+def unique_consecutive(operator: Any, call: Call) -> Iterator[Term]:
+    """Each element compared with the one before; along a dimension, each slice."""
+    yield Term("extrema", **_along(call.input, named(operator, call)["dim"]))
+
+
+@rule("aten.renorm")
+def renormalized(operator: Any, call: Call) -> Iterator[Term]:
+    """Each slice along a dimension kept to a largest norm."""
+    arguments = named(operator, call)
+    rows = call.input.shape[arguments["dim"]]
+    yield from renormalization_terms(rows, per_row(call.input, rows)["length"], arguments["p"])
 
 
 @rule("aten.linalg_vector_norm", "aten.norm", "aten.native_norm")
@@ -89,9 +144,9 @@ def vector_norm(operator: Any, call: Call) -> Iterator[Term]:
     yield Term("vector_norm", dtype=part_dtype(call), **rows, norm=2.0 if order is None else float(order))
 
 
-@rule("aten.count_nonzero")
-def count_nonzero(operator: Any, call: Call) -> Iterator[Term]:
-    """One comparison for each element; counting is on integers."""
+@rule("aten.count_nonzero", "aten.nonzero", "aten.nonzero_static")
+def nonzero(operator: Any, call: Call) -> Iterator[Term]:
+    """One comparison for each element; counting and placing is on integers."""
     yield Term("comparison", dtype=call.input.dtype, count=call.input.elements)
 
 
