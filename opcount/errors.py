@@ -32,3 +32,11 @@ class UnknownLayerError(OpCountError, KeyError):
 
 class SchemaError(OpCountError):
     """A file is not an opcount profile, or is one of a version this release cannot read."""
+
+
+class MissingExtraError(OpCountError):
+    """Something needs an optional dependency; the message says which extra of opcount to install."""
+
+
+class ScalingError(OpCountError):
+    """No exact law can be stated for the sizes asked for; the message says which size, and what to try."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, TypeGuard
 
 import torch
@@ -51,19 +52,20 @@ def is_size(value: object) -> TypeGuard[tuple[int, ...]]:
 
 
 def call_arguments(
-    model: nn.Module, inputs: Any, kwargs: Mapping[str, Any] | None
+    model: nn.Module, inputs: Any, kwargs: Mapping[str, Any] | None, *, shapes_only: bool = False
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """The positional and keyword arguments for one call, every tensor new.
 
     A tuple is the positional arguments, a mapping the keyword arguments, a tuple of ints one size; None is the model's
-    own ``example_input_size``; anything else is the one argument.
+    own ``example_input_size``; anything else is the one argument. With ``shapes_only`` the
+    tensors are on the meta device.
 
     Raises:
         InputError: no inputs are known, or they are not something to call a model with.
     """
     if inputs is None and not kwargs:
         inputs = example_input(model)
-    make = _Maker(model)
+    make = _Maker(model, shapes_only=shapes_only)
     keywords = {str(name): make(value) for name, value in (kwargs or {}).items()}
     if inputs is None:
         return (), keywords
@@ -101,13 +103,15 @@ def example_input(model: nn.Module) -> Any:
 class _Maker:
     """Makes a model's inputs: on its device, sizes in its own floating-point type, given tensors copied."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, *, shapes_only: bool) -> None:
         self.device, self.dtype = _home(model)
+        if shapes_only:
+            self.device = torch.device("meta")
         self.generator = torch.Generator("cpu").manual_seed(0)  # our own: the global random state stays as it is
 
     def __call__(self, value: Any) -> Any:
         if isinstance(value, torch.Tensor):
-            return value.detach().clone().requires_grad_(value.requires_grad)
+            return self.copy(value)
         if is_size(value):
             return self.tensor(tuple(value), self.dtype)
         if isinstance(value, Input):
@@ -119,6 +123,13 @@ class _Maker:
         if type(value) is dict:
             return {name: self(item) for name, item in value.items()}
         return copy.deepcopy(value)
+
+    def copy(self, given: torch.Tensor) -> torch.Tensor:
+        """A tensor like the one given: with its values, or on meta with its shape and strides."""
+        if self.device.type == "meta" and given.layout == torch.strided and not given.is_nested:
+            shape = tuple(given.shape)
+            return torch.empty_strided(shape, given.stride(), dtype=given.dtype, device=self.device)
+        return given.detach().clone().requires_grad_(given.requires_grad)
 
     def tensor(self, size: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
         """A tensor of that size and type: normal random numbers, or zeros where only whole numbers fit."""
@@ -133,7 +144,7 @@ class _Maker:
 def _home(model: nn.Module) -> tuple[torch.device, torch.dtype]:
     """Where a model lives, and its first floating-point type."""
     device: torch.device | None = None
-    for tensor in (*model.parameters(), *model.buffers()):
+    for tensor in chain(model.parameters(), model.buffers()):
         device = tensor.device if device is None else device
         if tensor.is_floating_point() or tensor.is_complex() or is_lazy(tensor):
             return device, tensor.dtype

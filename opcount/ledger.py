@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from opcount.errors import RuleError
 from opcount.formulas import evaluate
-from opcount.ops import Call, Convention, Event, OpCount, Term, tensors
+from opcount.ops import Call, Convention, Event, OpCount, Term
 from opcount.result import Entry, LayerRecord, Shapes, Site, Uncounted
 
 
@@ -24,12 +23,25 @@ class ModuleFacts:
 
 
 @dataclass(slots=True)
-class _Account:
-    """What was seen of one module."""
+class _Cost:
+    """Terms and how often they came."""
 
-    terms: Counter[tuple[str, str, Term]] = field(default_factory=Counter)
-    uncounted: Counter[tuple[str, str]] = field(default_factory=Counter)
+    source: str
+    name: str
+    terms: tuple[Term, ...]
+    times: int = 1
+
+
+@dataclass(slots=True)
+class _Account:
+    """What was seen of one module; terms by their identity, since the same ones come again and again."""
+
+    costs: dict[tuple[str, int], _Cost] = field(default_factory=dict)
+    uncounted: dict[tuple[str, str], int] = field(default_factory=dict)
     sites: dict[Shapes, tuple[Shapes, int]] = field(default_factory=dict)
+
+
+_FREE = OpCount()
 
 
 class Ledger:
@@ -39,15 +51,14 @@ class Ledger:
         self._convention = convention
         self._accounts: dict[str, _Account] = {}
         self._costs: dict[Term, OpCount] = {}
+        self._checked: dict[int, object] = {}
 
     def enter(self, path: str) -> None:
-        """A module's forward begins."""
-        self._account(path)
+        """A module's forward begins; what there is to say of it comes when it ends."""
 
     def leave(self, path: str, call: Call | None) -> None:
         """A module's forward has ended; a call that raised counts as made, with no output."""
-        inputs = _shapes((call.args, call.kwargs)) if call else ()
-        outputs = _shapes(call.output) if call else ()
+        inputs, outputs = call.shapes if call else ((), ())
         sites = self._account(path).sites
         first_outputs, calls = sites.get(inputs, (outputs, 0))
         sites[inputs] = first_outputs, calls + 1
@@ -56,53 +67,69 @@ class Ledger:
         """Something was counted, found free, or is uncounted."""
         account = self._account(event.owner)
         if event.terms is None:
-            account.uncounted[event.name, event.source] += 1
-            return
-        for term in event.terms:
-            account.terms[event.source, event.name, term] += 1
-            self._cost(term, event)
+            unknown = event.name, event.source
+            account.uncounted[unknown] = account.uncounted.get(unknown, 0) + 1
+        elif event.terms:
+            key = event.name, id(event.terms)  # what is kept in the account keeps its identity
+            cost = account.costs.get(key)
+            if cost is None:
+                account.costs[key] = _Cost(event.source, event.name, event.terms)
+                self._check(event)
+            else:
+                cost.times += 1
 
     def records(self, modules: Iterable[ModuleFacts]) -> tuple[LayerRecord, ...]:
         """A record for each module, in the order given."""
         facts = list(modules)
         own = {module.path: self._entries(module.path) for module in facts}
-        ops = {path: sum((entry.ops for entry in entries), OpCount()) for path, entries in own.items()}
+        ops = {path: _total(entries) for path, entries in own.items()}
         subtrees = _subtrees(ops)
         return tuple(self._record(module, own[module.path], ops[module.path], subtrees) for module in facts)
 
     def _record(
         self, module: ModuleFacts, entries: tuple[Entry, ...], ops: OpCount, subtrees: Mapping[str, OpCount]
     ) -> LayerRecord:
-        account = self._accounts.get(module.path, _Account())
+        path = module.path
+        account = self._accounts.get(path, _NEVER_CALLED)
         return LayerRecord(
-            path=module.path,
-            type=module.type,
-            bases=module.bases,
-            aliases=module.aliases,
-            sites=tuple(Site(inputs, outputs, calls) for inputs, (outputs, calls) in account.sites.items()),
-            params=module.params,
-            ops=ops,
-            subtree=subtrees[module.path],
-            entries=entries,
-            uncounted=tuple(
-                Uncounted(name, kind, module.path, calls) for (name, kind), calls in account.uncounted.items()
-            ),
+            path,
+            module.type,
+            module.bases,
+            module.aliases,
+            tuple(Site(inputs, outputs, calls) for inputs, (outputs, calls) in account.sites.items()),
+            module.params,
+            ops,
+            subtrees[path],
+            entries,
+            tuple(Uncounted(name, kind, path, calls) for (name, kind), calls in account.uncounted.items()),
         )
 
     def _entries(self, path: str) -> tuple[Entry, ...]:
-        account = self._accounts.get(path, _Account())
+        """Each term once, however many calls it came from."""
+        account = self._accounts.get(path)
+        if account is None or not account.costs:
+            return ()
+        times: dict[tuple[str, str, Term], int] = {}
+        for cost in account.costs.values():
+            for term in cost.terms:
+                key = cost.source, cost.name, term
+                times[key] = times.get(key, 0) + cost.times
         return tuple(
-            Entry(source, name, term, times, self._costs[term] * times)
-            for (source, name, term), times in account.terms.items()
+            Entry(source, name, term, calls, self._costs[term] if calls == 1 else self._costs[term] * calls)
+            for (source, name, term), calls in times.items()
         )
 
-    def _cost(self, term: Term, event: Event) -> None:
-        if term in self._costs:
+    def _check(self, event: Event) -> None:
+        """Work out what terms cost when they first come, so that what is wrong with them is said of that event."""
+        if id(event.terms) in self._checked:
             return
-        try:
-            self._costs[term] = evaluate(term, self._convention)
-        except RuleError as error:
-            raise RuleError(f"{event.name} at {event.owner or 'the top'}: {error}") from error
+        self._checked[id(event.terms)] = event.terms
+        for term in event.terms or ():
+            if term not in self._costs:
+                try:
+                    self._costs[term] = evaluate(term, self._convention)
+                except RuleError as error:
+                    raise RuleError(f"{event.name} at {event.owner or 'the top'}: {error}") from error
 
     def _account(self, path: str) -> _Account:
         account = self._accounts.get(path)
@@ -111,17 +138,28 @@ class Ledger:
         return account
 
 
+_NEVER_CALLED = _Account()
+
+
+def _total(entries: tuple[Entry, ...]) -> OpCount:
+    if len(entries) == 1:
+        return entries[0].ops
+    return sum((entry.ops for entry in entries), _FREE)
+
+
 def _subtrees(ops: Mapping[str, OpCount]) -> dict[str, OpCount]:
     """The cost of each module with everything below it, from the paths."""
     sums = dict(ops)
-    for path in sorted(ops, key=lambda path: path.count("."), reverse=True):
-        if path:
-            parent = path.rpartition(".")[0]
-            while parent not in sums:  # a container that is no module lies between, such as a plain list
-                parent = parent.rpartition(".")[0]
-            sums[parent] = sums[parent] + sums[path]
+    for path in sorted(ops, key=_depth, reverse=True):
+        cost = sums[path]
+        if not path or cost is _FREE:
+            continue
+        parent = path.rpartition(".")[0]
+        while parent not in sums:  # a container that is no module lies between, such as a plain list
+            parent = parent.rpartition(".")[0]
+        sums[parent] = cost if sums[parent] is _FREE else sums[parent] + cost
     return sums
 
 
-def _shapes(tree: object) -> Shapes:
-    return tuple(spec.shape for spec in tensors(tree))
+def _depth(path: str) -> int:
+    return path.count(".")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 Number: TypeAlias = Any
 """An ``int``, a sympy expression standing for one, or a tuple of these (one per spatial axis)."""
@@ -75,7 +75,14 @@ class OpCount:
 
     def times(self, count: Number) -> OpCount:
         """This cost ``count`` times, where the count may be a symbol."""
-        return OpCount(*(getattr(self, figure) * count for figure in FIGURES))
+        return OpCount(
+            self.multiplications * count,
+            self.additions * count,
+            self.divisions * count,
+            self.comparisons * count,
+            self.transcendentals * count,
+            self.macs * count,
+        )
 
     def __mul__(self, times: int) -> OpCount:
         if isinstance(times, (float, complex, str, OpCount)):
@@ -85,7 +92,7 @@ class OpCount:
     __rmul__ = __mul__
 
     def __bool__(self) -> bool:
-        return any(getattr(self, figure) != 0 for figure in FIGURES)
+        return self != _NOTHING
 
     def __repr__(self) -> str:
         shown = ((figure, getattr(self, figure)) for figure in FIGURES)
@@ -98,6 +105,9 @@ class OpCount:
         3
         """
         return {figure: getattr(self, figure) for figure in FIGURES}
+
+
+_NOTHING = OpCount()
 
 
 def _digits(value: Number) -> str:
@@ -135,7 +145,7 @@ class Convention:
         return {option.name: getattr(self, option.name) for option in fields(self)}
 
 
-@dataclass(frozen=True, slots=True, init=False)
+@dataclass(frozen=True, slots=True, init=False, eq=False)
 class Term:
     """One formula with its numbers: the unit every count, explanation and scaling law is made of.
 
@@ -156,16 +166,28 @@ class Term:
     dtype: str
     phase: Phase
     role: str
+    _key: tuple[object, ...] = field(repr=False)
+    _hash: int = field(repr=False)
 
     def __init__(
         self, formula: str, /, *, role: str = "", dtype: str = "", phase: Phase = "forward", **numbers: Number
     ) -> None:
         set_field = object.__setattr__
         set_field(self, "formula", formula)
-        set_field(self, "items", tuple((name, _hashable(value)) for name, value in numbers.items()))
+        items = tuple((name, _hashable(value)) for name, value in numbers.items())
+        set_field(self, "items", items)
         set_field(self, "dtype", dtype)
         set_field(self, "phase", phase)
         set_field(self, "role", role)
+        key = (formula, items, dtype, phase, role)
+        set_field(self, "_key", key)
+        set_field(self, "_hash", hash(key))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Term) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return self._hash
 
     @property
     def numbers(self) -> dict[str, Number]:
@@ -226,6 +248,15 @@ class Call:
     output: Tree
     training: bool = False
     grad: bool = False
+    _sizes: list[tuple[tuple[int, ...], ...]] = field(default_factory=list, init=False, repr=False, compare=False)
+
+    @property
+    def shapes(self) -> list[tuple[tuple[int, ...], ...]]:
+        """The shapes of the tensors that went in, and of those that came out."""
+        if not self._sizes:
+            self._sizes.append(tuple(spec.shape for spec in tensors((self.args, self.kwargs))))
+            self._sizes.append(tuple(spec.shape for spec in tensors(self.output)))
+        return self._sizes
 
     @property
     def input(self) -> TensorSpec:
@@ -250,13 +281,13 @@ class Call:
     @property
     def dtype(self) -> str:
         """The element type of the arithmetic: the output's if it is floating, else the first floating input's."""
-        output, inputs = tensors(self.output), tensors((self.args, self.kwargs))
-        for leaf in (*output, *inputs):
-            if leaf.floating:
-                return leaf.dtype
-        for leaf in (*output, *inputs):
-            return leaf.dtype
-        return ""
+        leaves: list[TensorSpec] = []
+        for tree in (self.output, self.args, self.kwargs):
+            _gather(tree, leaves)
+            for leaf in leaves:
+                if leaf.floating:
+                    return leaf.dtype
+        return leaves[0].dtype if leaves else ""
 
 
 def tensors(tree: Tree) -> list[TensorSpec]:
@@ -266,20 +297,22 @@ def tensors(tree: Tree) -> list[TensorSpec]:
     [(1,), (2,)]
     """
     found: list[TensorSpec] = []
-    pending = [tree]
-    while pending:
-        node = pending.pop()
-        if isinstance(node, TensorSpec):
-            found.append(node)
-        elif isinstance(node, Mapping):
-            pending.extend(reversed(list(node.values())))
-        elif isinstance(node, (tuple, list)):
-            pending.extend(reversed(node))
+    _gather(tree, found)
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+def _gather(node: Tree, found: list[TensorSpec]) -> None:
+    if isinstance(node, TensorSpec):
+        found.append(node)
+    elif isinstance(node, (tuple, list)):
+        for item in node:
+            _gather(item, found)
+    elif isinstance(node, dict):
+        for item in node.values():
+            _gather(item, found)
+
+
+class Event(NamedTuple):
     """Something a run did: a layer, function or operator called in the forward of ``owner``.
 
     ``terms`` is what it cost: empty when it is known to be free, ``None`` when nobody knows (uncounted).

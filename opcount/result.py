@@ -8,10 +8,13 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from opcount.errors import UnknownLayerError
 from opcount.ops import Convention, Execution, OpCount, Term
+
+if TYPE_CHECKING:
+    import pandas
 
 Shapes = tuple[tuple[int, ...], ...]
 
@@ -33,8 +36,7 @@ class Uncounted:
     calls: int
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One term of a record: what it stands for, how often it came, and what that cost altogether.
 
     Attributes:
@@ -52,8 +54,7 @@ class Entry:
     ops: OpCount
 
 
-@dataclass(frozen=True, slots=True)
-class Site:
+class Site(NamedTuple):
     """The calls of a module under the same input shapes."""
 
     input_shapes: Shapes
@@ -266,6 +267,29 @@ class Profile:
             )
         return replace(self, layers=kept)
 
+    def explain(self, path: str) -> Any:
+        """Why the layer at ``path`` costs what it costs: its formulas in symbols, then in numbers, down to the figures.
+
+        Args:
+            path: a layer, or a container, whose explanation is its own arithmetic and the sum over what it holds;
+                ``""`` is the model itself.
+
+        Returns:
+            An :class:`~opcount.Explanation`, which prints itself; ``latex()`` writes it for a paper.
+
+        Raises:
+            UnknownLayerError: there is no such layer.
+            MissingExtraError: sympy is not installed.
+
+        >>> from torch import nn
+        >>> from opcount import profile
+        >>> profile(nn.Conv2d(3, 8, 3, bias=False), (1, 3, 8, 8)).explain("").steps[0].form.figures["macs"]
+        C_in*C_out*K_h*K_w*N*O_h*O_w/g
+        """
+        from opcount.explaining import explain
+
+        return explain(self, path)
+
     def to_dict(self) -> dict[str, Any]:
         """This profile as plain lists, dicts and strings, in the form of ``to_json``."""
         from opcount.schema import to_dict
@@ -289,6 +313,28 @@ class Profile:
 
         return from_json(text)
 
+    def to_dataframe(self) -> pandas.DataFrame:
+        """A pandas DataFrame with a row for every module, its path the index; needs pandas.
+
+        Columns: type, inputs, outputs, calls, params, the six figures and total of its own, subtree_total, uncounted.
+
+        Raises:
+            MissingExtraError: pandas is not installed.
+        """
+        from opcount.report import render_frame  # the renderer hook
+
+        return render_frame(self)
+
+    def to_page(self) -> str:
+        """One self-contained HTML page that shows where the operations go; needs ``pip install 'opcount[page]'``.
+
+        Raises:
+            MissingExtraError: what draws the page is not installed.
+        """
+        from opcount.report import render_page  # the renderer hook
+
+        return render_page(self)
+
     def __repr__(self) -> str:
         return f"<Profile of {self.model}: {self.macs:,} MACs, {self.total:,} operations, {self.params:,} parameters>"
 
@@ -301,6 +347,11 @@ class Profile:
         from opcount.report import render_rich  # the renderer hook
 
         return render_rich(self)
+
+    def _repr_html_(self) -> str:
+        from opcount.report import render_html  # the renderer hook
+
+        return render_html(self)
 
     @cached_property
     def _by_path(self) -> dict[str, LayerRecord]:

@@ -96,7 +96,7 @@ def test_one_model(run: Run) -> None:
     ran = run("lenet.models:Depthwise")
     assert ran.code == 0
     assert ran.err == ""
-    assert ran.out.startswith("  lenet.models:Depthwise · input 1x1x28x28 · run for real, ")
+    assert ran.out.startswith("  lenet.models:Depthwise · input 1x1x28x28 · shapes only, ")
     assert "conv1.depthwise  Conv2d     1x1x28x28       26           19,600     19,600  19,600" in ran.out
     assert "every operation counted · bias counted · zero padding dense" in ran.out
     assert "\x1b" not in ran.out

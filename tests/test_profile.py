@@ -90,7 +90,7 @@ def test_an_input_that_cannot_be(size: Any, dtype: str) -> None:
 
 
 def test_unknown_execution() -> None:
-    with pytest.raises(InputError, match="'auto' or 'real'"):
+    with pytest.raises(InputError, match="'auto', 'shapes' or 'real'"):
         profile(nn.Linear(4, 4), (1, 4), execution="fast")
 
 

@@ -141,15 +141,16 @@ MODELS = {
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")
+@pytest.mark.parametrize("execution", ["auto", "real"])
 @pytest.mark.parametrize("name", MODELS)
-def test_nothing_changes(name: str) -> None:
+def test_nothing_changes(name: str, execution: str) -> None:
     torch.manual_seed(1)
     model = MODELS[name]()
     size = (2, 3, 4) if name in ("recurrent", "encoder") else (5, 4)
     inputs = torch.randn(size)
     before = fingerprint(model), process(), inputs.tolist(), inputs._version
     with pytest.raises(ForwardError, match="half-way") if name == "raising" else nullcontext():
-        profile(model, inputs)
+        profile(model, inputs, execution=execution)
     assert (fingerprint(model), process(), inputs.tolist(), inputs._version) == before
 
 
@@ -185,7 +186,7 @@ def test_deep_models_need_no_recursion() -> None:
     model: nn.Module = nn.Linear(2, 2)
     for _ in range(3_000):
         model = nn.Sequential(model)
-    paths = [path for path, _ in clone(model).modules()]
+    paths = [path for path, _ in clone(model).modules]
     assert len(paths) == 3_001
     assert paths[-1].count(".") == 2_999
 

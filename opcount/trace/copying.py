@@ -18,6 +18,7 @@ import sys
 import types
 import weakref
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -25,12 +26,17 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 from torch.utils.hooks import RemovableHandle
 
+from opcount.trace.standins import StandIns, stand_in
+
 _SHARED = (
     *(type(None), bool, int, float, complex, str, bytes, type, range, slice, enum.Enum),
     *(types.ModuleType, types.BuiltinFunctionType, types.CodeType),
     *(torch.Size, torch.dtype, torch.device, torch.fx.Graph, torch.jit.ScriptFunction),
 )
 """Immutable, or never changed by a forward."""
+
+_QUICKLY_SHARED = frozenset({type(None), bool, int, float, str, torch.dtype, torch.device, type})
+_TABLES = frozenset({dict, collections.OrderedDict, set, list})
 
 _COPIED_STDLIB = (types.SimpleNamespace, argparse.Namespace)
 _OPAQUE = tuple(sys.stdlib_module_names | {"builtins", "torch._C", "torch._ops", "torch.distributed"})
@@ -57,12 +63,16 @@ class Scripted(nn.Module):
 class Copier:
     """One copy operation.
 
+    Args:
+        shapes_only: tensors become stand-ins on the meta device instead of being cloned.
+
     Attributes:
         memo: the copy of every original met, by its id, as ``copy.deepcopy`` keeps it.
         modules: every copied module by the attribute path it was first met under.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, shapes_only: bool = False) -> None:
+        self.shapes_only = shapes_only
         self.memo: dict[int, Any] = {}
         self.modules: dict[str, nn.Module] = {}
         self._originals: list[Any] = []  # kept alive, so that no id is used twice
@@ -77,23 +87,32 @@ class Copier:
 
     def copy(self, value: Any, path: str) -> Any:
         """The counterpart of ``value``: itself if it is shared, else a copy whose contents may come later."""
-        if type(value) not in weakref.ProxyTypes and isinstance(value, _SHARED):  # isinstance looks through a proxy
+        kind = type(value)
+        start = _STARTS.get(kind) or self._start(kind)
+        if start is Copier._share:
             return value
-        if id(value) not in self.memo:
-            copied = self._start(value, path)
+        key = id(value)
+        if key not in self.memo:
+            copied = start(self, value, path)
             self._originals.append(value)
-            self.memo[id(value)] = copied
-        return self.memo[id(value)]
+            self.memo[key] = copied
+        return self.memo[key]
 
-    def _start(self, value: Any, path: str) -> Any:
-        for kind, start in self._KINDS:
-            if isinstance(value, kind):
-                return start(self, value, path)
-        return self._object(value, path)
+    def _start(self, kind: type) -> Callable[..., Any]:
+        """How to copy values of a type, found once for each type. A proxy's type is not what it stands for."""
+        starts = ((_SHARED, Copier._share), *self._KINDS)
+        found = next((start for kinds, start in starts if issubclass(kind, kinds)), Copier._object)
+        _STARTS[kind] = found
+        return found
+
+    def _share(self, value: Any, path: str) -> Any:
+        return value
 
     # Each kind: make the copy now, so that cycles find it; fill it later, so that depth costs no recursion.
 
     def _tensor(self, tensor: torch.Tensor, path: str) -> torch.Tensor:
+        if self.shapes_only:
+            return stand_in(tensor)
         if is_lazy(tensor):
             kind: Any = type(tensor)
             blank: torch.Tensor = kind(requires_grad=tensor.requires_grad, device=tensor.device, dtype=tensor.dtype)
@@ -110,19 +129,39 @@ class Copier:
     def _module(self, module: nn.Module, path: str) -> nn.Module:
         if isinstance(module, torch.jit.ScriptModule):
             return Scripted(copy.deepcopy(module))
-        compiled = sys.modules.get("torch._dynamo.eval_frame")
-        if compiled is not None and isinstance(module, compiled.OptimizedModule):
+        if "_orig_mod" in module.__dict__.get("_modules", ()) and _is_compiled(module):
             return self.copy(module._orig_mod, path)  # type: ignore[no-any-return]
         new = _blank(module)
         self.modules.setdefault(path, new)
 
-        def fill() -> None:
-            self._fill(module, new, path)
-            if "_compiled_call_impl" in new.__dict__:
-                new.__dict__["_compiled_call_impl"] = None  # compiled for the original, and bound to it
-
-        self._unfilled.append(fill)
+        self._unfilled.append(lambda: self._fill_module(module, new, path))
         return new  # type: ignore[no-any-return]
+
+    def _fill_module(self, module: nn.Module, new: nn.Module, path: str) -> None:
+        """As :meth:`_fill`, for the many attributes a module has of which few need copying."""
+        attributes = dict(module.__dict__)
+        for name, value in attributes.items():
+            kind = type(value)
+            if kind in _QUICKLY_SHARED:
+                continue
+            if kind in _TABLES and not value:
+                attributes[name] = self.memo[id(value)] = kind()
+            elif name == "_modules":
+                attributes[name] = self.memo[id(value)] = kind()
+                prefix = f"{path}." if path else ""
+                for child, held in value.items():
+                    attributes[name][child] = self.copy(held, prefix + child)
+            elif name in ("_parameters", "_buffers") and self.shapes_only:
+                attributes[name] = self.memo[id(value)] = StandIns(value.items(), self._stand_in)
+            elif kind is not tuple or any(type(item) not in _QUICKLY_SHARED for item in value):
+                attributes[name] = self.copy(value, _join(path, name))
+        if "_compiled_call_impl" in attributes:
+            attributes["_compiled_call_impl"] = None  # compiled for the original, and bound to it
+        new.__dict__.update(attributes)
+
+    def _stand_in(self, tensor: torch.Tensor) -> torch.Tensor:
+        with torch._C.DisableTorchFunction(), torch._C._DisableTorchDispatch():
+            return self.copy(tensor, "")  # type: ignore[no-any-return]
 
     def _dict(self, value: dict[Any, Any], path: str) -> dict[Any, Any]:
         new: Any = _blank(value)
@@ -244,9 +283,7 @@ class Copier:
     def _fill(self, value: Any, new: Any, path: str) -> None:
         """Attributes in ``__dict__`` and in slots, past any ``__setattr__``."""
         for name, attribute in getattr(value, "__dict__", {}).items():
-            # The table of registered children names them by their own names, as PyTorch's paths do.
-            inner = path if name == "_modules" else _join(path, name)
-            new.__dict__[name] = self.copy(attribute, inner)
+            new.__dict__[name] = self.copy(attribute, _join(path, name))
         for name in _slots(type(value)):
             if hasattr(value, name):
                 object.__setattr__(new, name, self.copy(getattr(value, name), _join(path, name)))
@@ -270,12 +307,25 @@ class Copier:
     )
 
 
+_STARTS: dict[type, Callable[..., Any]] = {}
+
+
 def _blank(value: Any) -> Any:
     """An empty object of the same class, made by its built-in base, so that no ``__new__`` of the user's is run."""
-    kind = type(value)
+    kind: Any = type(value)
+    return _maker(kind)(kind)
+
+
+@lru_cache(maxsize=4096)
+def _maker(kind: Any) -> Callable[[type], Any]:
     heap_type = 1 << 9
     base: Any = next(base for base in kind.__mro__ if not base.__flags__ & heap_type)
-    return base.__new__(kind)
+    return base.__new__  # type: ignore[no-any-return]
+
+
+def _is_compiled(module: nn.Module) -> bool:
+    compiler = sys.modules.get("torch._dynamo.eval_frame")
+    return compiler is not None and isinstance(module, compiler.OptimizedModule)
 
 
 def _slots(kind: type) -> Iterator[str]:

@@ -28,7 +28,7 @@ def describe(value: Any, depth: int = 0) -> Tree:
     Named tuples become tuples, dataclasses and mappings dicts. What is neither is named by its type.
     """
     if isinstance(value, torch.Tensor):
-        return TensorSpec(_shape(value), dtype_name(value.dtype), None, value.requires_grad)
+        return spec_of(value)
     if isinstance(value, _PLAIN):
         return value
     if depth > _DEEPEST:
@@ -44,6 +44,36 @@ def describe(value: Any, depth: int = 0) -> Tree:
     if isinstance(value, torch.dtype):
         return dtype_name(value)
     return type(value).__name__
+
+
+def describe_call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Tree, ...], dict[str, Tree]]:
+    """The descriptions of a call's arguments; most often they are one tensor."""
+    if not kwargs and len(args) == 1 and type(args[0]) is torch.Tensor:
+        kept = args[0].__dict__.get(_KEPT)
+        if kept is not None:
+            return (kept,), kwargs
+    with torch._C.DisableTorchFunction():
+        return _described(args, kwargs)
+
+
+def _described(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Tree, ...], dict[str, Tree]]:
+    return tuple(describe(value) for value in args), {name: describe(value) for name, value in kwargs.items()}
+
+
+def spec_of(tensor: torch.Tensor) -> TensorSpec:
+    """The description of a tensor; one that was made from a description keeps it."""
+    kept: TensorSpec | None = tensor.__dict__.get(_KEPT)
+    if kept is not None:
+        return kept
+    return TensorSpec(_shape(tensor), dtype_name(tensor.dtype), None, tensor.requires_grad)
+
+
+def keep_spec(tensor: torch.Tensor, spec: TensorSpec | None) -> None:
+    """Keep the description of a tensor with it; None once it has changed its shape."""
+    tensor.__dict__[_KEPT] = spec
+
+
+_KEPT = "_opcount_spec"
 
 
 def _shape(tensor: torch.Tensor) -> tuple[int, ...]:

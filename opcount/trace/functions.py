@@ -27,9 +27,12 @@ class FunctionObserver(TorchFunctionMode):
         rule = None if self.observer.owned else function_rule(func)
         if rule is None:
             return func(*args, **kwargs)
-        inputs = describe(args), describe(kwargs)
-        with self.observer.owning():
-            output = func(*args, **kwargs)
-        call = Call(*inputs, describe(output))
+        output, call = self.run(func, args, kwargs, Call(describe(args), describe(kwargs), None))
         self.observer.observe("function", resolve_name(func) or func.__name__, rule, func, call)
         return output
+
+    def run(self, func: Callable[..., Any], args: Any, kwargs: Any, call: Call) -> tuple[Any, Call]:
+        """The function's output, and the call with it."""
+        with self.observer.owning():
+            output = func(*args, **kwargs)
+        return output, Call(call.args, call.kwargs, describe(output))

@@ -17,6 +17,8 @@ _RECOMPUTING = (SpectralNorm, WeightNorm)
 
 Hook = Callable[..., Any]
 
+_KEY: Any = "opcount"  # PyTorch's own keys are numbers
+
 
 def attach(modules: Iterable[tuple[str, nn.Module]], observer: Observer) -> None:
     """Hook every module once, under the first of its paths.
@@ -45,8 +47,14 @@ def _attach(path: str, module: nn.Module, observer: Observer) -> None:
             module._forward_pre_hooks[key] = _owned(hook, observer)
         elif getattr(hook, "__name__", "") == "_infer_parameters":
             module._forward_pre_hooks[key] = _unobserved(hook)
-    module.register_forward_pre_hook(before, with_kwargs=True)
-    module.register_forward_hook(after, with_kwargs=True, prepend=True, always_call=True)
+    # As register_forward_pre_hook and register_forward_hook would, without a handle to remove them by.
+    module._forward_pre_hooks[_KEY] = before
+    module._forward_pre_hooks_with_kwargs[_KEY] = True
+    module._forward_hooks[_KEY] = after
+    hooks: Any = module._forward_hooks
+    hooks.move_to_end(_KEY, last=False)
+    module._forward_hooks_with_kwargs[_KEY] = True
+    module._forward_hooks_always_called[_KEY] = True
 
 
 def _owned(hook: Hook, observer: Observer) -> Hook:

@@ -13,12 +13,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import torch
 from torch import nn
 
 from opcount.errors import OpCountError, RuleError
 from opcount.ops import Call, Event, Source, Term, Tree, tensors
 from opcount.rules import Rule, layer_rule
-from opcount.trace.describe import describe
+from opcount.trace.describe import describe, describe_call
+from opcount.trace.memory import Remembered
 
 
 class Collector(Protocol):
@@ -43,6 +45,8 @@ class _Frame:
     rule: Rule | None
     inputs: tuple[Tree, Tree]
     exception: BaseException | None  # what was being handled when the call began
+    known: Rule | None = None  # the rule that speaks for it, whether it is asked now or not
+    answered: Remembered | None = None  # what it returned without running, and what that costs
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,11 @@ class Observer:
         """The module in whose forward we are."""
         return self._frames[-1].path if self._frames else ""
 
+    @property
+    def frame(self) -> _Frame | None:
+        """The module that is running."""
+        return self._frames[-1] if self._frames else None
+
     @contextmanager
     def owning(self) -> Iterator[None]:
         """What happens within is already counted, or none of the model's doing."""
@@ -91,18 +100,14 @@ class Observer:
 
     def enter(self, path: str, module: nn.Module, args: Any, kwargs: Any) -> None:
         """A module's forward begins."""
-        rule = self._rule(module)
+        known = layer_rule(module)
+        counts = known is not None and not self._owners and (self.layer_rules or known.free)
+        rule = known if counts else None
         if rule is not None:
             self._owners += 1
-        inputs = describe(args), describe(kwargs)
-        self._frames.append(_Frame(path, module, rule, inputs, sys.exc_info()[1]))
+        inputs = describe_call(args, kwargs)
+        self._frames.append(_Frame(path, module, rule, inputs, sys.exc_info()[1], known))
         self.collector.enter(path)
-
-    def _rule(self, module: nn.Module) -> Rule | None:
-        if self.owned:
-            return None
-        rule = layer_rule(module)
-        return rule if self.layer_rules or (rule is not None and rule.free) else None
 
     def leave(self, module: nn.Module, output: Any) -> None:
         """A module's forward has ended, by returning or by raising."""
@@ -119,9 +124,16 @@ class Observer:
         if raised is not None and raised is not frame.exception:
             self._leave_raising(frame, raised)
             return
-        call = Call(frame.inputs[0], frame.inputs[1], describe(output), module.training)
-        if frame.rule is not None:
-            self._tell("layer", type(module).__name__, frame.path, frame.rule, module, call)
+        kind = type(module).__name__
+        if frame.answered is not None:
+            call = frame.answered.call
+            if frame.rule is not None:
+                self.collector.on_event(Event("layer", kind, frame.path, call, frame.answered.terms))
+        else:
+            with torch._C.DisableTorchFunction():
+                call = Call(frame.inputs[0], frame.inputs[1], describe(output), module.training)
+            if frame.rule is not None:
+                self._tell("layer", kind, frame.path, frame.rule, module, call)
         self.collector.leave(frame.path, call)
 
     def _leave_raising(self, frame: _Frame, raised: BaseException) -> None:
@@ -140,17 +152,30 @@ class Observer:
         else:
             self._tell(source, name, self.path, rule, subject, call)
 
+    def recall(self, source: Source, name: str, call: Call, terms: tuple[Term, ...] | None) -> None:
+        """Something happened whose terms are known already."""
+        self.collector.on_event(Event(source, name, self.path, call, terms))
+
     def _tell(self, source: Source, name: str, path: str, rule: Rule, subject: Any, call: Call) -> None:
-        terms: tuple[Term, ...] | None
+        self.collector.on_event(Event(source, name, path, call, self.terms(name, rule, subject, call, path)))
+
+    def terms(
+        self, name: str, rule: Rule, subject: Any, call: Call, path: str | None = None
+    ) -> tuple[Term, ...] | None:
+        """What a rule says of a call.
+
+        Raises:
+            RuleError: the rule fails; the message names it, where it was asked, and the sizes.
+        """
         try:
             with self.owning():  # reading a parametrized weight computes it
-                terms = rule.terms(subject, call)
+                return rule.terms(subject, call)
         except OpCountError:
             raise
         except Exception as error:
+            where = (self.path if path is None else path) or "the top"
             sizes = ", ".join("x".join(map(str, spec.shape)) or "scalar" for spec in tensors((call.args, call.kwargs)))
             raise RuleError(
-                f"the rule {rule.count.__name__} for {name} at {path or 'the top'} failed on {sizes or 'no tensors'}: "
+                f"the rule {rule.count.__name__} for {name} at {where} failed on {sizes or 'no tensors'}: "
                 f"{type(error).__name__}: {error}"
             ) from error
-        self.collector.on_event(Event(source, name, path, call, terms))

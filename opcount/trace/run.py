@@ -34,7 +34,7 @@ def run_real(
         ForwardError: the forward raised; names the innermost layer it came from and the sizes that layer had.
     """
     observer = Observer(collector, layer_rules=layer_rules)
-    hooks.attach(skeleton.modules(), observer)
+    hooks.attach(skeleton.modules, observer)
     begin = time.perf_counter()
     try:
         with process_state_kept(), FunctionObserver(observer), OperatorObserver(observer):
@@ -42,11 +42,12 @@ def run_real(
     except OpCountError:
         raise
     except Exception as error:
-        raise _explained(error, observer, skeleton.model) from error
+        raise explained(error, observer, skeleton.model) from error
     return Execution("real", seconds=time.perf_counter() - begin)
 
 
-def _explained(error: Exception, observer: Observer, model: nn.Module) -> ForwardError:
+def explained(error: Exception, observer: Observer, model: nn.Module) -> ForwardError:
+    """What a forward raised, with the innermost layer it came from and the sizes that layer had."""
     problem = f"{type(error).__name__}: {error}".strip().rstrip(":")
     failure = observer.failure
     if failure is None or failure.exception is not error:

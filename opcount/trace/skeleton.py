@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import nn
@@ -11,7 +12,7 @@ from torch import nn
 from opcount.trace.copying import Copier
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Skeleton:
     """A clone of a model, and the modules it keeps where PyTorch does not look for them.
 
@@ -21,8 +22,12 @@ class Skeleton:
     model: nn.Module
     hidden: dict[str, nn.Module]
 
-    def modules(self) -> Iterator[tuple[str, nn.Module]]:
-        """Every (path, module): a shared module under each of its paths, then the hidden ones."""
+    @cached_property
+    def modules(self) -> list[tuple[str, nn.Module]]:
+        """Every (path, module) of the clone as it was made: a shared one under each of its paths, then hidden ones."""
+        return list(self._modules())
+
+    def _modules(self) -> Iterator[tuple[str, nn.Module]]:
         reached = set()
         for path, module in walk(self.model):
             reached.add(id(module))
@@ -54,9 +59,13 @@ def walk(root: nn.Module, path: str = "") -> Iterator[tuple[str, nn.Module]]:
         pending.extend((prefix + name, child) for name, child in reversed(children.items()) if child is not None)
 
 
-def clone(model: nn.Module) -> Skeleton:
-    """A clone of ``model`` that can be hooked and run while the model stays as it is."""
+def clone(model: nn.Module, *, shapes_only: bool = False) -> Skeleton:
+    """A clone of ``model`` that can be hooked and run while the model stays as it is.
+
+    Args:
+        shapes_only: the clone has stand-ins on the meta device for the model's tensors, which it does not read.
+    """
     with torch.no_grad():
-        copier = Copier()
+        copier = Copier(shapes_only=shapes_only)
         root = copier.run(model)
     return Skeleton(root, copier.modules)

@@ -1,0 +1,113 @@
+"""Stand-ins for a model's tensors: shapes on the meta device, made when somebody looks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.parameter import is_lazy
+
+from opcount.errors import OpCountError
+
+META = torch.device("meta")
+
+
+class NeedsValues(OpCountError):
+    """The model cannot be worked out by shapes: it has to be run."""
+
+
+def stand_in(tensor: torch.Tensor) -> torch.Tensor:
+    """A tensor of the same class, shape, strides and type on the meta device; without values, whatever its size.
+
+    Raises:
+        NeedsValues: the tensor is of a kind that shapes do not describe.
+    """
+    if is_lazy(tensor):
+        kind: Any = type(tensor)
+        blank: torch.Tensor = kind(requires_grad=tensor.requires_grad, device=META, dtype=tensor.dtype)
+        return blank
+    if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_nested:
+        raise NeedsValues(f"a {tensor.layout} tensor has no stand-in")
+    plain = type(tensor) in (torch.Tensor, nn.Parameter, nn.Buffer)
+    if not plain and not isinstance(tensor, nn.Parameter):
+        raise NeedsValues(f"a {type(tensor).__name__} has no stand-in")
+    data = torch.empty_strided(tuple(tensor.shape), tensor.stride(), dtype=tensor.dtype, device=META)
+    if not isinstance(tensor, nn.Parameter):
+        return data
+    parameter = nn.Parameter(data, requires_grad=tensor.requires_grad)
+    if type(tensor) is not nn.Parameter:
+        parameter.__class__ = type(tensor)
+        parameter.__dict__.update(tensor.__dict__)
+    return parameter
+
+
+def _look(tensor: torch.Tensor | None) -> Any:
+    return None if tensor is None or is_lazy(tensor) else (tensor.shape, tensor.dtype)
+
+
+class StandIns(dict[str, Any]):
+    """A module's table of parameters or buffers, of which each stand-in is made when it is first asked for.
+
+    ``looks`` are the shapes and types of all of them; None once something else was put in their place.
+
+    Most are never asked for: a layer that answers by its shape needs no tensors. Behind the back of this class (a
+    plain ``dict(...)`` of it) the tensors that were not made look like None, never like the model's own.
+    """
+
+    def __init__(self, originals: Iterable[tuple[str, Any]], make: Callable[[Any], Any]) -> None:
+        self._originals = dict(originals)
+        self._make = make
+        super().__init__(dict.fromkeys(self._originals))
+        self.looks: tuple[Any, ...] | None = tuple(map(_look, self._originals.values()))
+        for name, tensor in list(self._originals.items()):
+            if tensor is not None and is_lazy(tensor):
+                self[name] = make(tensor)  # it will take its shape in place
+
+    def peek(self, name: str) -> Any:
+        """What is held under a name, for its shape and type only: the original, unless another was put there."""
+        original = self._originals.get(name)
+        return super().get(name) if original is None else original
+
+    def __getitem__(self, name: str) -> Any:
+        found = super().__getitem__(name)
+        if found is None and self._originals.get(name) is not None:
+            found = self._make(self._originals[name])
+            super().__setitem__(name, found)
+        return found
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        self.looks = None
+        self._originals.pop(name, None)
+        super().__setitem__(name, value)
+
+    def __delitem__(self, name: str) -> None:
+        self.looks = None
+        self._originals.pop(name, None)
+        super().__delitem__(name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            return default
+
+    def pop(self, name: str, *default: Any) -> Any:
+        found = self.get(name)
+        self.looks = None
+        self._originals.pop(name, None)
+        popped = super().pop(name, *default)
+        return popped if found is None else found
+
+    def values(self) -> Any:
+        return self._complete().values()
+
+    def items(self) -> Any:
+        return self._complete().items()
+
+    def copy(self) -> dict[str, Any]:
+        return self._complete()
+
+    def _complete(self) -> dict[str, Any]:
+        return {name: self[name] for name in self}
