@@ -212,6 +212,8 @@ def _hashable(value: Number) -> Number:
 class TensorSpec:
     """What a count may know of a tensor: never its values.
 
+    A nested tensor has the shape of its samples' rows one after another, and ``lengths`` are how many each has.
+
     >>> TensorSpec((2, 3, 4)).elements
     24
     """
@@ -220,6 +222,7 @@ class TensorSpec:
     dtype: str = "float32"
     alias: int | None = None
     needs_grad: bool = False
+    lengths: tuple[int, ...] = ()
 
     @property
     def elements(self) -> int:

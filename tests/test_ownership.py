@@ -324,3 +324,20 @@ def test_nested_tensors_count_their_real_rows(layout: torch.layout) -> None:
     nested = torch.nested.nested_tensor([torch.rand(2, 4), torch.rand(3, 4)], layout=layout)
     counted = profile(nn.Sequential(nn.Linear(4, 6), nn.ReLU()), nested)
     assert counted.ops == OpCount(5 * 24, 5 * 24, comparisons=30, macs=5 * 24)
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors", "ignore:.*prototype")
+@pytest.mark.parametrize("layout", [torch.strided, torch.jagged])
+def test_attention_over_nested_tensors_counts_each_samples_own_scores(layout: torch.layout) -> None:
+    class Attention(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            heads = x.view(2, -1, 2, 4).transpose(1, 2).contiguous()
+            return F.scaled_dot_product_attention(heads, heads, heads)
+
+    nested = torch.nested.nested_tensor([torch.rand(2, 8), torch.rand(3, 8)], layout=layout)
+    with torch.no_grad():
+        counted = profile(Attention(), nested)
+    scores = 2 * (2 * 2 + 3 * 3)  # heads, and each sample with itself
+    assert counted.macs == 2 * scores * 4
+    assert counted.multiplications == 2 * scores * 4 + scores
+    assert counted.divisions == scores

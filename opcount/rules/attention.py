@@ -30,15 +30,21 @@ from opcount.rules.registry import rule
 def attention(subject: Any, call: Call) -> Iterator[Term]:
     """Scores, scale, a float mask added, softmax, dropout, and the weighted values, by the query's heads."""
     asked = given(subject, call)
+    rows, sources = product(call.out.shape[:-1]), asked.key.shape[-2]
+    samples = [(rows, sources)]
+    if asked.query.lengths:  # of a nested tensor each sample attends to itself alone
+        heads = rows // max(sum(asked.query.lengths), 1)
+        samples = [(heads * own, others) for own, others in zip(asked.query.lengths, asked.key.lengths)]
     mask = asked.get("attn_mask", asked.get("attn_bias"))
-    yield from attention_terms(
-        rows=product(call.out.shape[:-1]),
-        sources=asked.key.shape[-2],
-        features=asked.query.shape[-1],
-        width=asked.value.shape[-1],
-        masks=int(is_added(mask)),
-        dropout=(asked.dropout_p or 0.0) > 0,
-    )
+    for rows, sources in samples:
+        yield from attention_terms(
+            rows=rows,
+            sources=sources,
+            features=asked.query.shape[-1],
+            width=asked.value.shape[-1],
+            masks=int(is_added(mask)),
+            dropout=(asked.dropout_p or 0.0) > 0,
+        )
 
 
 @rule("aten._flash_attention_forward", "aten._efficient_attention_forward")

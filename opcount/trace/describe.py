@@ -65,7 +65,10 @@ def spec_of(tensor: torch.Tensor) -> TensorSpec:
     kept: TensorSpec | None = tensor.__dict__.get(_KEPT)
     if kept is not None:
         return kept
-    return TensorSpec(_shape(tensor), dtype_name(tensor.dtype), None, tensor.requires_grad)
+    if tensor.is_nested:
+        shape, lengths = _nested(tensor)
+        return TensorSpec(shape, dtype_name(tensor.dtype), None, tensor.requires_grad, lengths)
+    return TensorSpec(tuple(tensor.shape), dtype_name(tensor.dtype), None, tensor.requires_grad)
 
 
 def keep_spec(tensor: torch.Tensor, spec: TensorSpec | None) -> None:
@@ -76,13 +79,13 @@ def keep_spec(tensor: torch.Tensor, spec: TensorSpec | None) -> None:
 _KEPT = "_opcount_spec"
 
 
-def _shape(tensor: torch.Tensor) -> tuple[int, ...]:
-    """A tensor's shape; of a nested one that of its rows one after another, which is what arithmetic runs over."""
-    if not tensor.is_nested:
-        return tuple(tensor.shape)
+def _nested(tensor: torch.Tensor) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The shape of a nested tensor's rows one after another, and how many there are in each sample."""
     if tensor.layout == torch.jagged:
-        return tuple(tensor.values().shape)
+        jagged: Any = tensor
+        return tuple(tensor.values().shape), tuple(jagged.offsets().diff().tolist())
     sizes = tensor._nested_tensor_size().tolist()
+    lengths = tuple(size[-2] if len(size) > 1 else size[0] for size in sizes)
     if len({size[-1] for size in sizes}) == 1:
-        return (sum(prod(size[:-1]) for size in sizes), sizes[0][-1])
-    return (sum(map(prod, sizes)),)
+        return (sum(prod(size[:-1]) for size in sizes), sizes[0][-1]), lengths
+    return (sum(map(prod, sizes)),), lengths
