@@ -2,8 +2,8 @@
 
     python -m benchmarks.speed [--models resnet50 vit_b_16] [--rounds 9] [--write]
 
-One process, one thread, runs of all three interleaved, the median of each. "Cold" is the first count in a process that has
-imported everything but remembers nothing; "warm" is any later one. Nothing is drawn for weights: they play no part.
+One process, one thread, runs of all three interleaved, the median of each. "Cold" is a count that remembers nothing of
+earlier ones, "warm" any later one. The model is on the meta device for all three: weights play no part.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def main() -> None:
     lines = [
         f"# speed ({environment()})",
         "",
-        "| model | forward on meta | FlopCounterMode on meta | opcount, warm | cold | warm / forward | FlopCounterMode / warm |",
+        "| model | forward | FlopCounterMode | opcount, warm | cold | warm / forward | FlopCounterMode / warm |",
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
     print("\n".join(lines))

@@ -223,6 +223,12 @@ class TensorSpec:
     alias: int | None = None
     needs_grad: bool = False
     lengths: tuple[int, ...] = ()
+    _hash: int = field(default=0, init=False, repr=False, compare=False)
+
+    def __hash__(self) -> int:
+        if not self._hash:
+            object.__setattr__(self, "_hash", hash((self.shape, self.dtype, self.alias, self.needs_grad, self.lengths)))
+        return self._hash
 
     @property
     def elements(self) -> int:

@@ -22,6 +22,14 @@ def linear(function: Any, call: Call) -> TensorSpec | None:
     return TensorSpec((*given.shape[:-1], weight.shape[0]), given.dtype)
 
 
+@answer(F.dropout)
+def dropout(function: Any, call: Call) -> TensorSpec | None:
+    """What it was given."""
+    given = call.argument(0, "input")
+    in_place = call.argument(3, "inplace", False)
+    return given if isinstance(given, TensorSpec) and given.floating and not in_place else None
+
+
 @answer(F.scaled_dot_product_attention)
 def attention(function: Any, call: Call) -> TensorSpec | None:
     """The query's positions with the values' features, for heads and batch that are the same in all three."""

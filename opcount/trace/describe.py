@@ -49,7 +49,7 @@ def describe(value: Any, depth: int = 0) -> Tree:
 def describe_call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Tree, ...], dict[str, Tree]]:
     """The descriptions of a call's arguments; most often they are one tensor."""
     if not kwargs and len(args) == 1 and type(args[0]) is torch.Tensor:
-        kept = args[0].__dict__.get(_KEPT)
+        kept = args[0].__dict__.get(KEPT)
         if kept is not None:
             return (kept,), kwargs
     with torch._C.DisableTorchFunction():
@@ -62,7 +62,7 @@ def _described(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Tre
 
 def spec_of(tensor: torch.Tensor) -> TensorSpec:
     """The description of a tensor; one that was made from a description keeps it."""
-    kept: TensorSpec | None = tensor.__dict__.get(_KEPT)
+    kept: TensorSpec | None = tensor.__dict__.get(KEPT)
     if kept is not None:
         return kept
     if tensor.is_nested:
@@ -73,10 +73,10 @@ def spec_of(tensor: torch.Tensor) -> TensorSpec:
 
 def keep_spec(tensor: torch.Tensor, spec: TensorSpec | None) -> None:
     """Keep the description of a tensor with it; None once it has changed its shape."""
-    tensor.__dict__[_KEPT] = spec
+    tensor.__dict__[KEPT] = spec
 
 
-_KEPT = "_opcount_spec"
+KEPT = "_opcount_spec"
 
 
 def _nested(tensor: torch.Tensor) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -9,21 +9,23 @@ values. Where a forward needs values that are not there, PyTorch raises, and the
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
 import torch
 from torch import nn
 from torch._ops import OpOverload
+from torch.overrides import resolve_name
 
 from opcount.answers import ANSWERS, layer_answer
 from opcount.errors import OpCountError
-from opcount.ops import Call, Execution, TensorSpec, Tree
-from opcount.rules import Rule, operator_name, operator_rule
+from opcount.ops import Call, Execution, TensorSpec, Term, Tree
+from opcount.rules import Rule, function_rule, operator_name, operator_rule
 from opcount.rules.registry import FUNCTIONS, LAYERS, OPERATORS
 from opcount.trace import hooks
-from opcount.trace.describe import describe, keep_spec, spec_of
+from opcount.trace.describe import KEPT, describe, keep_spec, spec_of
 from opcount.trace.functions import FunctionObserver
 from opcount.trace.guard import process_state_kept
 from opcount.trace.memory import MEMORY, Remembered
@@ -151,11 +153,6 @@ def _refuse_autocast() -> None:
         raise NeedsValues("autocast chooses types by the model's own device")
 
 
-def _unobserved(tree: Tree) -> Any:
-    with torch._C.DisableTorchFunction(), torch._C._DisableTorchDispatch():
-        return made(tree)
-
-
 _DTYPES: dict[str, torch.dtype] = {}
 
 
@@ -172,16 +169,52 @@ def made(tree: Tree) -> Any:
 
 
 class FunctionAnswerer(FunctionObserver):
-    """Functions with a rule and an answer need not be taken apart."""
+    """Functions with a rule and an answer need not be taken apart: they answer from their signature."""
 
-    def run(self, func: Callable[..., Any], args: Any, kwargs: Any, call: Call) -> tuple[Any, Call]:
-        """The function's output, and the call with it."""
-        answer = ANSWERS.get(func)
-        if answer is not None:
-            answered = answer(func, call)
-            if answered is not None:
-                return _unobserved(answered), Call(call.args, call.kwargs, answered)
-        return super().run(func, args, kwargs, call)
+    def __init__(self, observer: Observer) -> None:
+        super().__init__(observer)
+        self.base = _base()
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if self.observer.owned or func not in _ANSWERING:
+            return super().__torch_function__(func, types, args, kwargs)
+        kwargs = kwargs or {}
+        with torch._C.DisableTorchFunction():
+            known = self._known(func, args, kwargs)
+            if known is not None:
+                self.observer.recall("function", resolve_name(func) or func.__name__, known.call, known.terms)
+                with torch._C._DisableTorchDispatch():
+                    return made(known.output)
+        return super().__torch_function__(func, types, args, kwargs)
+
+    def _known(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Remembered | None:
+        parts: list[Any] = [func, self.base]
+        met = _sign(args, parts)
+        parts.extend(kwargs)
+        met |= _sign(tuple(kwargs.values()), parts)
+        key, rule = tuple(parts), function_rule(func)
+        known = MEMORY.get(key)
+        if known is not None or met == _REAL or rule is None:
+            return known
+        call = Call(describe(args), describe(kwargs), None)
+        output = ANSWERS[func](func, call)
+        if output is None:
+            return None
+        call = Call(call.args, call.kwargs, output)
+        terms = self.observer.terms(func.__name__, rule, func, call)
+        known = Remembered(output, call, terms, rule.free)
+        MEMORY.put(key, known)
+        return known
+
+
+_ANSWERING = frozenset(subject for subject in ANSWERS if callable(subject) and not isinstance(subject, type))
+
+
+def _base() -> int:
+    """What else an outcome may depend on, the same for a whole run."""
+    return hash((torch.get_default_dtype(), len(OPERATORS), len(FUNCTIONS), len(LAYERS), len(ANSWERS)))
 
 
 class OperatorAnswerer(OperatorObserver):  # type: ignore[no-untyped-call]
@@ -189,43 +222,35 @@ class OperatorAnswerer(OperatorObserver):  # type: ignore[no-untyped-call]
 
     def __init__(self, observer: Observer) -> None:
         super().__init__(observer)
-        self.plans: dict[OpOverload, Plan] = {}
-        # What else an operator's outcome may depend on, the same for a whole run.
-        self.base = (torch.get_default_dtype(), len(OPERATORS), len(FUNCTIONS), len(LAYERS))
+        self.registered = len(OPERATORS), len(FUNCTIONS), len(LAYERS), len(ANSWERS)
+        self.base = _base()
 
     def __torch_dispatch__(
         self, func: OpOverload, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        plan = self.plans.get(func)
-        if plan is None:
-            plan = self.plans[func] = Plan(func)
+        plan = plan_of(func, self.registered)
         if plan.decomposed:
             with self:
                 return func.decompose(*args, **kwargs)
         with torch._C.DisableTorchFunction():
+            if plan.is_free_view and args[0].is_meta:
+                return func(*args, **kwargs)
             return self._answer(plan, func, args, kwargs)
 
     def _answer(self, plan: Plan, func: OpOverload, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        signature = Signature()
-        signature.add(args)
+        parts: list[Any] = [func, self.base]
+        met = _sign(args, parts)
         if kwargs:
-            signature.add(tuple(kwargs.items()))
-        if (
-            signature.real and not signature.shapes
-        ):  # made of Python numbers: their values are known, and may be asked for
+            parts.extend(kwargs)
+            met |= _sign(tuple(kwargs.values()), parts)
+        if met == _REAL:  # made of Python numbers: their values are known, and may be asked for
             return super().__torch_dispatch__(func, (), args, _without_device(kwargs))
         if plan.native:
-            if "device" in kwargs:
-                kwargs["device"] = META
-            output = func(*_on_meta(args), **_on_meta(kwargs)) if signature.real else func(*args, **kwargs)
-            if plan.changes_shape:
-                keep_spec(args[0], None)
-            if not plan.free and not self.observer.owned:
-                call = Call(describe(args), describe(kwargs), describe(output))
-                self.observer.observe("operator", plan.name, plan.rule, func, call)
-            return output
-        key = (func, self.base, *signature.parts)
+            return self._native(plan, func, _on_meta(args), _on_meta(kwargs))
+        if plan.in_place and not args[0].is_meta:
+            raise NeedsValues(f"{plan.name} would change a tensor whose values are known")
+        key = tuple(parts)
         known = MEMORY.get(key)
         if known is None:
             known = self._work_out(plan, func, args, kwargs)
@@ -233,6 +258,18 @@ class OperatorAnswerer(OperatorObserver):  # type: ignore[no-untyped-call]
         if not known.free and not self.observer.owned:
             self.observer.recall("operator", plan.name, known.call, known.terms)
         return args[0] if plan.in_place else made(known.output)
+
+    def _native(self, plan: Plan, func: OpOverload, args: Any, kwargs: dict[str, Any]) -> Any:
+        """Views, factories and what returns no tensors: done on meta each time."""
+        if "device" in kwargs:
+            kwargs = {**kwargs, "device": META}
+        output = func(*args, **kwargs)
+        if plan.changes_shape:
+            keep_spec(args[0], None)
+        if not plan.free and not self.observer.owned:
+            call = Call(describe(args), describe(kwargs), describe(output))
+            self.observer.observe("operator", plan.name, plan.rule, func, call)
+        return output
 
     def _work_out(self, plan: Plan, func: OpOverload, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Remembered:
         call = Call(describe(args), describe(kwargs), None)
@@ -242,16 +279,27 @@ class OperatorAnswerer(OperatorObserver):  # type: ignore[no-untyped-call]
                 kwargs = {**kwargs, "device": META}
             output = describe(func(*_on_meta(args, fresh=plan.in_place), **_on_meta(kwargs)))
         call = Call(call.args, call.kwargs, output)
-        terms = (
-            None if plan.rule is None else () if plan.free else self.observer.terms(plan.name, plan.rule, func, call)
-        )
+        terms: tuple[Term, ...] | None = ()
+        if not plan.free:
+            terms = None if plan.rule is None else self.observer.terms(plan.name, plan.rule, func, call)
         return Remembered(output, call, terms, plan.free)
 
 
-class Plan:
-    """What is to be done about an operator, whatever it is called with."""
+@lru_cache(maxsize=4096)
+def plan_of(operator: Any, registered: tuple[int, ...]) -> Plan:
+    """What is to be done about an operator; anew when rules or answers were added."""
+    return Plan(operator)
 
-    __slots__ = ("answer", "changes_shape", "decomposed", "free", "in_place", "name", "native", "rule")
+
+class Plan:
+    """What is to be done about an operator, whatever it is called with.
+
+    Attributes:
+        decomposed: it is made of others, which have rules.
+        native: it is done on meta each time: a view, a factory, or something that returns no tensors.
+        in_place: it returns its first argument, changed in value but not in shape.
+        changes_shape: it changes the shape of its first argument.
+    """
 
     def __init__(self, operator: OpOverload) -> None:
         self.name = operator_name(operator)
@@ -259,49 +307,43 @@ class Plan:
         self.free = self.rule is not None and self.rule.free
         self.answer = ANSWERS.get(self.name)
         self.decomposed = self.rule is None and operator.has_kernel_for_dispatch_key(_COMPOSITE)
-        schema = operator._schema
-        written = [a for a in schema.arguments if a.alias_info is not None and a.alias_info.is_write]
+        arguments, returns = operator._schema.arguments, operator._schema.returns
+        written = [a.name for a in arguments if a.alias_info is not None and a.alias_info.is_write]
         self.changes_shape = torch.Tag.inplace_view in operator.tags
-        self.in_place = (
-            len(schema.returns) == 1
-            and len(written) == 1
-            and schema.arguments[0] is not None
-            and bool(schema.arguments)
-            and schema.arguments[0].name == written[0].name
-            and not self.changes_shape
-        )
-        takes_tensors = any("Tensor" in str(argument.type) for argument in schema.arguments)
-        returns_tensors = all("Tensor" in str(returned.type) for returned in schema.returns) and schema.returns
-        writes_elsewhere = bool(written) and not self.in_place and "out" in {argument.name for argument in written}
+        self.in_place = len(returns) == 1 and written == [arguments[0].name] and not self.changes_shape
+        takes_tensors = any("Tensor" in str(argument.type) for argument in arguments)
+        returns_tensors = bool(returns) and all("Tensor" in str(returned.type) for returned in returns)
         self.native = (
-            operator.is_view or self.changes_shape or not takes_tensors or not returns_tensors or writes_elsewhere
+            operator.is_view or self.changes_shape or "out" in written or not (takes_tensors and returns_tensors)
         )
+        self.is_free_view = operator.is_view and self.free and str(arguments[0].type) == "Tensor"
 
 
-class Signature:
-    """What an operator was called with, as far as its outcome can depend on it."""
+_REAL, _SHAPES = 1, 2
 
-    __slots__ = ("parts", "real", "shapes")
 
-    def __init__(self) -> None:
-        self.parts: list[Any] = []
-        self.real = self.shapes = False
+def _sign(values: Iterable[Any], parts: list[Any]) -> int:
+    """Add what an outcome can depend on to a signature: a tensor's shape and type, anything else itself.
 
-    def add(self, value: Any) -> None:
-        """Take a value in: a tensor by its shape and type, anything else by itself and its type."""
-        if isinstance(value, torch.Tensor):
-            if value.is_meta:
-                self.shapes = True
-            else:
-                self.real = True
-            self.parts.append(spec_of(value))
-        elif isinstance(value, (tuple, list)):
-            self.parts.append(len(value))
-            for item in value:
-                self.add(item)
+    Returns which kinds of tensors were met: with values, shapes only, or both.
+    """
+    met = 0
+    for value in values:
+        kind = type(value)
+        if kind is torch.Tensor or isinstance(value, torch.Tensor):
+            kept = value.__dict__.get(KEPT)
+            if kept is None:
+                kept = spec_of(value)
+            parts.append(kept)
+            met |= _SHAPES if value.is_meta else _REAL
+        elif kind is list or kind is tuple:
+            parts.append(len(value))
+            met |= _sign(value, parts)
         else:
-            self.parts.append(type(value))
-            self.parts.append(value)
+            parts.append(value)
+            if kind is float or kind is bool:  # 1, 1.0 and True are equal, but not the same
+                parts.append(kind)
+    return met
 
 
 def _on_meta(value: Any, *, fresh: bool = False) -> Any:
