@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import cached_property
@@ -12,6 +12,7 @@ from opcount.errors import InputError, UnknownLayerError
 from opcount.ops import FIGURES, OpCount
 from opcount.result import LayerRecord, Profile
 from opcount.schema import number_out, ops_out
+from opcount.tree import Node, grow, merge, walk
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,35 @@ class Row:
         return tuple(None if ops is None else getattr(ops, figure) for ops in self.ops)
 
 
+@dataclass(frozen=True, slots=True)
+class Layer(Row):
+    """One layer of the models, matched by its path, else by position and type; its costs are its own.
+
+    Attributes:
+        path: its path; ``"fc → head"`` where the models call it differently.
+        paths: for each profile its whole path there, or None where there is no such layer.
+        types: likewise its class.
+    """
+
+    paths: tuple[str | None, ...] = ()
+    types: tuple[str | None, ...] = ()
+
+    @property
+    def status(self) -> str:
+        """``"added"``, ``"removed"``, ``"changed"`` or ``"same"``, against the first profile.
+
+        >>> Layer("fc", (OpCount(macs=8), OpCount(macs=4)), (9, 5), ("fc", "fc"), ("Linear", "Linear")).status
+        'changed'
+        """
+        first, *others = self.ops
+        if first is None:
+            return "added"
+        if all(ops is None for ops in others):
+            return "removed"
+        alike = (len(set(values)) == 1 for values in (self.ops, self.params, self.types))
+        return "same" if all(alike) else "changed"
+
+
 @dataclass(frozen=True, repr=False)
 class Comparison:
     """Profiles side by side; made by :func:`compare`.
@@ -63,6 +93,9 @@ class Comparison:
     Attributes:
         profiles: what is compared; the first is what the others are measured against.
         rows: a row for each part, in the order of the models. They add up to ``total``.
+
+    ``layers`` is what ``git diff`` is for text: every layer that one of the profiles has, what it is in each, and
+    whether it was added, removed or changed.
     """
 
     profiles: tuple[Profile, ...]
@@ -76,6 +109,29 @@ class Comparison:
             tuple(profile.ops for profile in self.profiles),
             tuple(profile.params for profile in self.profiles),
         )
+
+    @cached_property
+    def tree(self) -> Node:
+        """The layers of all profiles as one tree."""
+        prefixes = _prefixes(self.profiles)
+        return merge([grow(profile, prefix) for profile, prefix in zip(self.profiles, prefixes, strict=True)])
+
+    @cached_property
+    def layers(self) -> tuple[Layer, ...]:
+        """Every layer that a profile has, with what it costs itself in each; they add up to ``total``.
+
+        >>> from torch import nn
+        >>> from opcount import profile
+        >>> before = profile(nn.Sequential(nn.Linear(8, 4), nn.ReLU(), nn.Linear(4, 2)), (1, 8))
+        >>> after = profile(nn.Sequential(nn.Linear(8, 2), nn.LayerNorm(2), nn.ReLU(), nn.Linear(2, 2)), (1, 8))
+        >>> for layer in compare(before, after).layers:
+        ...     print(layer.status, layer.path, layer.types, layer.values("macs"))
+        changed 0 ('Linear', 'Linear') (32, 16)
+        added 1 (None, 'LayerNorm') (None, 0)
+        changed 1 → 2 ('ReLU', 'ReLU') (0, 0)
+        changed 2 → 3 ('Linear', 'Linear') (8, 4)
+        """
+        return tuple(_layers(self.tree))
 
     @property
     def complete(self) -> bool:
@@ -101,6 +157,10 @@ class Comparison:
             "schema": "opcount-comparison/1",
             "profiles": [profile.to_dict() for profile in self.profiles],
             "rows": [_row_out(row) for row in self.rows],
+            "layers": [
+                {"status": layer.status, "paths": list(layer.paths), "types": list(layer.types), **_row_out(layer)}
+                for layer in self.layers
+            ],
             "total": _row_out(self.total),
         }
 
@@ -122,6 +182,21 @@ class Comparison:
         from opcount.report import render_rich  # the renderer hook
 
         return render_rich(self)
+
+    def _repr_html_(self) -> str:
+        from opcount.report import render_html  # the renderer hook
+
+        return render_html(self)
+
+    def to_page(self) -> str:
+        """One self-contained HTML page that shows the models and what changed; needs ``pip install 'opcount[page]'``.
+
+        Raises:
+            MissingExtraError: what draws the page is not installed.
+        """
+        from opcount.report import render_page  # the renderer hook
+
+        return render_page(self)
 
 
 def compare(first: Profile, *others: Profile) -> Comparison:
@@ -159,6 +234,30 @@ def compare(first: Profile, *others: Profile) -> Comparison:
     groups = [_parts(profile.layers, prefix) for profile, prefix in zip(profiles, _prefixes(profiles), strict=True)]
     rows = (_row(path, groups) for path in _merged([list(group) for group in groups]))
     return Comparison(profiles, tuple(row for row in rows if row.path or any(row.ops) or any(row.params)))
+
+
+def _layers(root: Node) -> Iterator[Layer]:
+    """The nodes of a tree that say something, under the path that leads to them."""
+    above: list[str] = []
+    for node, level in walk(root):
+        del above[max(level - 1, 0) :]
+        above += [node.name] if level else []
+        parts = node.parts
+        if any(part and (part.ops or part.params or part.incomplete or part.calls) for part in parts):
+            layer = Layer(
+                ".".join(above),
+                tuple(part.ops if part else None for part in parts),
+                tuple(part.params if part else None for part in parts),
+                tuple(part.path if part else None for part in parts),
+                tuple(part.type if part else None for part in parts),
+            )
+            if not _passes_on(node):
+                yield layer
+
+
+def _passes_on(node: Node) -> bool:
+    """Whether a node is a mere container in every profile: what it costs is all below it."""
+    return bool(node.children) and not any(part and (part.ops or part.params or part.incomplete) for part in node.parts)
 
 
 def _prefixes(profiles: Sequence[Profile]) -> list[str]:

@@ -62,6 +62,30 @@ def parse_argument(text: str) -> tuple[str, Any]:
         return name, value
 
 
+def parse_vary(text: str) -> dict[str, list[tuple[int, int]]]:
+    """The sizes that ``--vary`` names: for each the (input, axis) pairs that have it, inputs counted from 0.
+
+    Raises:
+        InputError: it cannot be read.
+
+    >>> parse_vary("N=0,H=2+3"), parse_vary("S=0.1+1.1")
+    ({'N': [(0, 0)], 'H': [(0, 2), (0, 3)]}, {'S': [(0, 1), (1, 1)]})
+    """
+    sizes: dict[str, list[tuple[int, int]]] = {}
+    for part in text.split(","):
+        name, _, axes = (word.strip() for word in part.partition("="))
+        if not name.isidentifier() or not re.fullmatch(r"(\d+\.)?-?\d+(\+(\d+\.)?-?\d+)*", axes, re.ASCII):
+            raise InputError(
+                f"cannot read {part.strip()!r} of --vary: write NAME=AXIS as in N=0,S=1; several axes as in H=2+3, "
+                "those of a further input as in S=0.1+1.1"
+            )
+        if name in sizes:
+            raise InputError(f"--vary names {name} twice; several axes of one size are written {name}=2+3")
+        pairs = [axis.rpartition(".") for axis in axes.split("+")]
+        sizes[name] = [(int(index or 0), int(axis)) for index, _, axis in pairs]
+    return sizes
+
+
 def nearest(word: str, names: Iterable[str], count: int = 3) -> list[str]:
     """The names that look most like a word, best first; the case of letters does not matter.
 

@@ -54,6 +54,8 @@ def from_json(text: str) -> Profile:
     except (ValueError, RecursionError) as error:
         raise SchemaError(f"this is not JSON: {error}; give a file that Profile.to_json() wrote") from None
     schema = data.get("schema") if isinstance(data, Mapping) else None
+    if isinstance(schema, str) and schema.startswith("opcount-comparison/"):
+        raise SchemaError("this JSON is a comparison; give one of its profiles, as --format json wrote it of one model")
     if not isinstance(schema, str) or not schema.startswith("opcount-profile/"):
         raise SchemaError("this JSON is not an opcount profile; give a file that Profile.to_json() wrote")
     if schema != SCHEMA:

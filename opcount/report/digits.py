@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 EXACT_BELOW = 100_000
 """In SI form a number below this is still written out."""
 
@@ -55,6 +57,41 @@ def share(part: int, whole: int) -> str:
     if part != whole and tenths == 1000:
         return ">99.9 %"
     return f"{tenths // 10}.{tenths % 10} %"
+
+
+def apportioned(parts: Sequence[int], seats: int, whole: int | None = None) -> list[int]:
+    """Whole numbers in proportion to the parts that sum to ``seats``, by largest remainders; the larger part first.
+
+    Args:
+        parts: what is shared out in proportion, none below zero.
+        seats: what the answer sums to.
+        whole: what the parts sum to, or more if something stands beside them; their sum if not given.
+
+    >>> apportioned([1, 1, 1], 100), apportioned([0, 0], 100), apportioned([1, 1], 1000, whole=4)
+    ([34, 33, 33], [0, 0], [250, 250])
+    """
+    whole = sum(parts) if whole is None else whole
+    if whole <= 0:
+        return [0] * len(parts)
+    floors = [part * seats // whole for part in parts]
+    missing = sum(parts) * seats // whole - sum(floors)
+    order = sorted(range(len(parts)), key=lambda index: (-(parts[index] * seats % whole), -parts[index], index))
+    for index in order[:missing]:
+        floors[index] += 1
+    return floors
+
+
+def tenths(part: int, shown: int, whole: int) -> str:
+    """A share that was rounded together with its neighbours, in tenths of a percent, as text.
+
+    >>> tenths(1, 333, 3), tenths(1, 0, 10**6), tenths(0, 0, 5), tenths(5, 1000, 5), tenths(0, 0, 0)
+    ('33.3 %', '<0.1 %', '0.0 %', '100 %', '–')
+    """
+    if whole <= 0:
+        return "–"
+    if part == whole:
+        return "100 %"
+    return "<0.1 %" if part and not shown else f"{shown // 10}.{shown % 10} %"
 
 
 def change(percent: float | None) -> str:

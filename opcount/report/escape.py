@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-_ASCII = str.maketrans({"·": "-", "×": "x", "–": "-", "…": "...", "→": "->", "─": "-", "≥": ">="})
+_ASCII = str.maketrans({"·": "-", "×": "x", "–": "-", "…": "...", "→": "->", "─": "-", "≥": ">=", "−": "-", "±": "~"})
 
 
 def visible(name: str) -> str:

@@ -1,4 +1,4 @@
-"""A profile as a sheet: a row for each layer that has something to say.
+"""A profile as a sheet: a row for each layer that has something to say, or the tree they form.
 
 Shown is every module that costs something itself, holds parameters itself, ran something uncounted, or is a leaf that
 was called; a container that only passes on is not. On a terminal too narrow for every column they go in the order of
@@ -10,10 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from opcount.ops import OpCount
+from opcount.report import digits
 from opcount.report.digits import duration, plural, times
 from opcount.report.escape import visible
+from opcount.report.lines import Line, flat_lines, tree_lines
 from opcount.report.sheet import Cell, Column, Fact, Note, Row, Sheet
+from opcount.report.view import View
 from opcount.result import LayerRecord, Profile, Uncounted
+from opcount.tree import grow
 
 COLUMNS = (
     Column("layer", "layer", "layer", "path"),
@@ -37,19 +41,48 @@ MODEL = "(model)"
 _MOST_KINDS, _MOST_PATHS = 5, 4
 
 
-def layers_sheet(profile: Profile, remarks: Sequence[str] = ()) -> Sheet:
-    """The sheet of one profile; ``remarks`` are added to its heading."""
-    records = list(shown(profile))
+def layers_sheet(
+    profile: Profile, remarks: Sequence[str] = (), view: View | None = None, *, terminal: bool = True
+) -> Sheet:
+    """The sheet of one profile.
+
+    Args:
+        profile: what it is about.
+        remarks: words added to its heading.
+        view: which rows; each layer if None.
+        terminal: whether a long table folds by itself, and a tree is indented; a file has whole paths.
+    """
+    view = view or View()
+    root = grow(profile)
+    lines = tree_lines(root, view) if view.tree else flat_lines(root, view, wide=terminal)
+    extra = _extra(view)
     return Sheet(
         headings=(heading(profile, remarks),),
-        columns=COLUMNS,
-        rows=tuple(_row(record, profile) for record in records),
-        total=_total(profile),
+        columns=(*COLUMNS[:7], *extra, *COLUMNS[7:]),
+        rows=tuple(_row(line, profile, view, indented=terminal) for line in lines),
+        total=_total(profile, extra),
         whole=profile.total,
         drops=tuple(frozenset({key}) for key in DROPS),
         facts=_facts(profile),
-        notes=tuple(notes(profile)),
+        notes=(*notes(profile), *_view_notes(lines, view)),
     )
+
+
+def _extra(view: View) -> tuple[Column, ...]:
+    """The column that rows are sorted by, where the table does not have it."""
+    if not view.figure or view.figure in ("total", "share", *(column.key for column in COLUMNS)):
+        return ()
+    return (Column(view.figure, view.figure, view.figure[:6], "count"),)
+
+
+def _view_notes(lines: Sequence[Line], view: View) -> Iterator[Note]:
+    """How to read the rows, where they are not simply the layers."""
+    if view.tree:
+        yield Note(("a row includes the rows indented under it",))
+    folded = [line for line in lines if line.times > 1 and line.node is not None]
+    if folded and not view.tree:
+        layers, rows = sum(line.times for line in folded), plural(len(folded), "row")
+        yield Note((f"identical layers share a row: {layers:,} in {rows}, as in {path_text(folded[0].path)}",))
 
 
 def heading(profile: Profile, remarks: Sequence[str] = ()) -> tuple[str, ...]:
@@ -133,20 +166,44 @@ def _facts(profile: Profile) -> tuple[Fact, ...]:
     )
 
 
-def _row(record: LayerRecord, profile: Profile) -> Row:
-    path = path_text(record.path) + times(record.calls)
-    output = output_text(record, _within(record, profile))
-    figures = _figures(record.params, record.ops)
-    return Row((path, visible(record.type), output, *figures), incomplete=bool(record.uncounted))
+def _row(line: Line, profile: Profile, view: View, indented: bool) -> Row:
+    """The row of a line; ``indented`` says where it is by indentation, else by its path."""
+    part = line.part
+    ops, params = line.ops[0] or OpCount(), line.params[0] or 0
+    share = digits.tenths(ops.total, line.shares, profile.total)
+    figures = (params, ops.multiplications, ops.additions, ops.macs, *_extra_cells(line, ops, view), ops.total, share)
+    if part is None or line.node is None:
+        return Row((f"{plural(line.count, 'more row')}", None, None, *figures))
+    label = line_text(line, indented and view.tree) + times(part.calls * line.times)
+    record = part.record
+    holds = bool(line.node.children)
+    output = output_text(record, holds or _within(record, profile)) if record and not line.own else None
+    missing = line.node.incomplete if view.tree and not line.own else part.incomplete
+    return Row((label, visible(part.type) if not line.own else None, output, *figures), incomplete=missing)
 
 
-def _total(profile: Profile) -> Row:
+def line_text(line: Line, indented: bool) -> str:
+    """What a line is called: its path, or in a tree the last part of it with as much room before it as it is deep."""
+    if line.own and line.level:
+        return "  " * line.level + "(own)" if indented else f"{path_text(line.path)} (own)"
+    return "  " * line.level + path_text(line.label) if indented else path_text(line.path)
+
+
+def _extra_cells(line: Line, ops: OpCount, view: View) -> tuple[Cell, ...]:
+    if not _extra(view):
+        return ()
+    if view.figure == "calls":
+        return (line.part.calls * line.times if line.part else None,)
+    return (int(getattr(ops, view.figure)),)
+
+
+def _total(profile: Profile, extra: tuple[Column, ...]) -> Row:
     label = "total" if profile.complete else "total counted"
-    return Row((label, None, None, *_figures(profile.params, profile.ops)), incomplete=not profile.complete)
-
-
-def _figures(params: int, ops: OpCount) -> tuple[Cell, ...]:
-    return (params, ops.multiplications, ops.additions, ops.macs, ops.total, ops.total)
+    ops = profile.ops
+    more = [None if column.key == "calls" else int(getattr(ops, column.key)) for column in extra]
+    share = digits.share(ops.total, ops.total)
+    figures = (profile.params, ops.multiplications, ops.additions, ops.macs, *more, ops.total, share)
+    return Row((label, None, None, *figures), incomplete=not profile.complete)
 
 
 def _within(record: LayerRecord, profile: Profile) -> bool:

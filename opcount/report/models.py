@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from opcount.comparison import Comparison, Row as Part
-from opcount.ops import FIGURES
+from opcount.errors import InputError
+from opcount.ops import FIGURES, OpCount
+from opcount.report.digits import plural
 from opcount.report.escape import visible
 from opcount.report.layers import heading, notes, path_text
 from opcount.report.sheet import Cell, Column, Fact, Note, Row, Sheet
+from opcount.report.view import View
 
 SHOWN = (
     ("multiplications", "mults", "multiplication"),
@@ -22,21 +25,37 @@ DROPS = ("the change of multiplications and additions", "the total", "additions"
 dropped leaves its totals below the table. Narrower still, there is a row for each model instead."""
 
 _LONGEST_LABEL = 12
+_HOW_TO_READ = Note(("+ added", "− removed", "± changed", "a row includes the rows indented under it"))
 
 
-def comparison_sheet(comparison: Comparison, remarks: Sequence[Sequence[str]] = ()) -> Sheet:
+def comparison_sheet(
+    comparison: Comparison,
+    remarks: Sequence[Sequence[str]] = (),
+    view: View | None = None,
+    *,
+    terminal: bool = True,
+) -> Sheet:
     """The sheet of a comparison; ``remarks`` are, for each model, added to its heading."""
+    view = view or View()
     labels = model_labels(comparison)
     columns = _columns(labels)
+    rows = _ranked([part for part in comparison.rows if _worth_a_row(part)], view)
+    table = tuple(_row(part, None if part in comparison.rows else part.path) for part in rows)
+    as_tree = view.tree or view.depth is not None
+    if as_tree:
+        from opcount.report.difference import TYPE, difference_rows
+
+        columns = (columns[0], TYPE, *columns[1:])
+        table = tuple(difference_rows(comparison, view, [figure for figure, _, _ in SHOWN], indented=terminal))
     return Sheet(
         headings=_headings(comparison, labels, remarks),
         columns=columns,
-        rows=tuple(_row(part) for part in comparison.rows if _worth_a_row(part)),
-        total=_row(comparison.total, "total" if comparison.complete else "total counted", not comparison.complete),
+        rows=table,
+        total=_total(comparison, as_tree, terminal),
         whole=0,
         drops=_drops(columns),
         facts=_facts(comparison),
-        notes=tuple(_notes(comparison, labels)),
+        notes=(*_notes(comparison, labels), *([_HOW_TO_READ] if as_tree else [])),
         instead=_by_model(comparison, labels, remarks),
     )
 
@@ -87,15 +106,41 @@ def _drops(columns: tuple[Column, ...]) -> tuple[frozenset[str], ...]:
     keys = [column.key for column in columns]
     changes = frozenset(key for key in keys if ":change:" in key and not key.startswith("total"))
     totals = frozenset(key for key in keys if key.startswith("total:") and ":change:" not in key)
-    return changes, totals, frozenset(key for key in keys if key.startswith("additions:"))
+    kinds = (frozenset({"type"}),) if "type" in keys else ()
+    return *kinds, changes, totals, frozenset(key for key in keys if key.startswith("additions:"))
 
 
 def _row(part: Part, label: str | None = None, incomplete: bool = False) -> Row:
-    figures = [cell for figure, _, _ in SHOWN for cell in (*part.values(figure), *_changes(part, figure))]
+    figures = [cell for figure, _, _ in SHOWN for cell in (*part.values(figure), *change_cells(part, figure))]
     return Row((label or path_text(part.path), *figures), incomplete)
 
 
-def _changes(part: Part, figure: str) -> Iterator[Cell]:
+def _total(comparison: Comparison, as_tree: bool, indented: bool) -> Row:
+    label = "total" if comparison.complete else "total counted"
+    row = _row(comparison.total, label, not comparison.complete)
+    if not as_tree:
+        return row
+    return Row((f"{'  ' if indented else ''}{row.cells[0]}", None, *row.cells[1:]), row.incomplete)
+
+
+def _ranked(parts: list[Part], view: View) -> list[Part]:
+    """The parts in the order asked for, the rest of them as one."""
+    figure = view.figure or ("total" if view.top is not None else "")
+    if figure in ("type", "output", "calls"):
+        raise InputError(f"a comparison cannot be sorted by {figure}: layer, params, total and the figures can")
+    if figure == "layer":
+        parts = sorted(parts, key=lambda part: part.path)
+    elif figure:
+        parts = sorted(parts, key=lambda part: max(value or 0 for value in part.values(figure)), reverse=True)
+    if view.top is None or len(parts) <= view.top:
+        return parts
+    rest = parts[view.top :]
+    ops = tuple(sum((each for each in column if each), OpCount()) for column in zip(*(part.ops for part in rest)))
+    params = tuple(sum(each or 0 for each in column) for column in zip(*(part.params for part in rest)))
+    return [*parts[: view.top], Part(plural(len(rest), "more row"), ops, params)]
+
+
+def change_cells(part: Part, figure: str) -> Iterator[Cell]:
     """What a change column says: a percentage; in a word where there is none."""
     first, *others = part.values(figure)
     for value, percent in zip(others, part.change(figure), strict=True):
@@ -137,7 +182,7 @@ def _by_model(comparison: Comparison, labels: list[str], remarks: Sequence[Seque
     """A row for each model: what is left to show when the models do not fit beside one another."""
     total = comparison.total
     figures = [total.values(figure) for figure, _, _ in SHOWN]
-    changes = (None, *_changes(total, "total"))
+    changes = (None, *change_cells(total, "total"))
     return Sheet(
         headings=_headings(comparison, labels, remarks),
         columns=(

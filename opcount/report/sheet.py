@@ -38,10 +38,17 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row: a cell for each column of its sheet, and whether something in it could not be counted."""
+    """One row: a cell for each column of its sheet.
+
+    Attributes:
+        cells: the cells.
+        incomplete: whether something in it could not be counted.
+        status: in a tree of changes ``"added"``, ``"removed"``, ``"changed"`` or ``"same"``, which colours it.
+    """
 
     cells: tuple[Cell, ...]
     incomplete: bool = False
+    status: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +103,7 @@ class Sheet:
         kept = [index for index, column in enumerate(self.columns) if column.key not in gone]
 
         def pick(row: Row) -> Row:
-            return Row(tuple(row.cells[index] for index in kept), row.incomplete)
+            return Row(tuple(row.cells[index] for index in kept), row.incomplete, row.status)
 
         return Sheet(
             headings=self.headings,

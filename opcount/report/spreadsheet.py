@@ -9,7 +9,7 @@ import csv
 import io
 from collections.abc import Iterable, Iterator
 
-from opcount.comparison import Comparison
+from opcount.comparison import Comparison, Layer
 from opcount.ops import FIGURES, OpCount
 from opcount.report.escape import spreadsheet as safe, visible
 from opcount.report.layers import output_text, path_text, shown
@@ -31,6 +31,25 @@ def comparison_csv(comparison: Comparison) -> str:
     header = ["layer", *(safe(f"{label} {figure}") for label in labels for figure in ("params", *_COSTS))]
     header += [safe(f"{label} change %") for label in labels[1:]]
     return _written([header, *_parts(comparison)])
+
+
+def difference_csv(comparison: Comparison) -> str:
+    """The layers of a comparison: what became of each, where and what it is in each model, and its own costs there."""
+    labels = model_labels(comparison)
+    header = ["status"]
+    for label in labels:
+        header += [safe(f"{label} {name}") for name in ("layer", "type", "params", *_COSTS)]
+    return _written([header, *map(_layer, comparison.layers)])
+
+
+def _layer(layer: Layer) -> list[str | int]:
+    cells: list[str | int] = [layer.status]
+    for path, kind, ops, params in zip(layer.paths, layer.types, layer.ops, layer.params, strict=True):
+        if path is None or ops is None or params is None:
+            cells += [""] * (len(_COSTS) + 3)
+        else:
+            cells += [safe(path_text(path)), safe(visible(kind or "")), params, *_costs(ops)]
+    return cells
 
 
 def _layers(profile: Profile) -> Iterator[list[str | int]]:

@@ -15,6 +15,7 @@ from opcount.report.layout import GAP, INDENT, Laid, fold, lay_out, note_lines
 from opcount.report.sheet import Row, Sheet
 
 _ALIGNED_LEFT = ("path", "text", "bar")
+_CHANGED = {"added": "green", "removed": "red", "same": "dim"}
 _GOOD = {True: "green", False: "yellow", None: "dim"}
 
 
@@ -45,7 +46,10 @@ def text(sheet: Sheet, width: int | None = None, ascii_only: bool = False) -> st
     laid = lay_out(sheet, width)
     room = INDENT + sum(laid.widths) + GAP * len(laid.widths)
     out = io.StringIO()
-    console = Console(file=out, width=room, color_system=None, force_terminal=False, legacy_windows=False, _environ={})
+    console = Console(
+        file=out, width=room, color_system=None, force_terminal=False, legacy_windows=False, _environ={},
+        force_jupyter=False,  # or in a notebook it shows what it prints there, and nothing reaches the file
+    )  # fmt: skip
     console.print(_table(laid, ascii_only), crop=False)
     lines = [
         *(line.plain for line in _headings(laid)),
@@ -92,6 +96,8 @@ def _cells(laid: Laid, row: Row, cells: tuple[str, ...], ascii_only: bool, total
             cell, style = digits.bar(value, laid.longest, width, ascii_only), "cyan"
         elif column.kind == "path" and row.incomplete:
             style = "yellow"
+        elif column.kind == "path":
+            style = _CHANGED.get(row.status, "")
         elif not total and (column.kind == "text" or cell in ("0", "–", "0.0 %", "=")):
             style = "dim"
         elif column.kind == "change" and isinstance(value, float):
