@@ -1,8 +1,7 @@
 """Exactly how much arithmetic a PyTorch model costs: multiplications apart from additions, layer by layer.
 
->>> from torch import nn
->>> from opcount import profile
->>> profile(nn.Conv2d(1, 6, 5, padding=2), (1, 1, 28, 28)).multiplications
+>>> import opcount, torch
+>>> opcount.profile(torch.nn.Conv2d(1, 6, 5, padding=2), (1, 1, 28, 28)).multiplications
 117600
 """
 
@@ -13,24 +12,28 @@ if TYPE_CHECKING:
     from opcount.auditing import Audit as Audit, audit as audit
     from opcount.comparison import Comparison as Comparison, compare as compare
     from opcount.errors import OpCountError as OpCountError
+    from opcount.explaining import Explanation as Explanation
     from opcount.formulas import formula as formula
     from opcount.inputs import Input as Input
     from opcount.ops import Convention as Convention, OpCount as OpCount, Term as Term
     from opcount.profiler import profile as profile
     from opcount.result import LayerRecord as LayerRecord, Profile as Profile
     from opcount.rules import rule as rule
+    from opcount.scaling_laws import Scaling as Scaling, scaling as scaling
 
 __version__ = "0.1.0"
-
-_ROOMS = ("errors", "ops", "result", "formulas", "rules", "inputs", "profiler", "comparison", "auditing")
-__all__ = ["Audit", "Comparison", "Convention", "Input", "LayerRecord", "OpCount", "OpCountError", "Profile", "Term"]
-__all__ += ["audit", "compare", "formula", "profile", "rule"]
+_HOMES = dict(ops="Convention OpCount Term", errors="OpCountError", result="LayerRecord Profile", inputs="Input",
+              profiler="profile", comparison="Comparison compare", auditing="Audit audit", explaining="Explanation",
+              formulas="formula", rules="rule", scaling_laws="Scaling scaling")  # fmt: skip
+__all__ = ["Audit", "Comparison", "Convention", "Explanation", "Input", "LayerRecord", "OpCount", "OpCountError"]
+__all__ += ["Profile", "Scaling", "Term", "audit", "compare", "formula", "profile", "rule", "scaling", "separable"]
 
 
 def __getattr__(name: str) -> Any:
     """The public names, each imported when it is first asked for: ``opcount --help`` need not wait for torch."""
-    if name in __all__:
-        for room in _ROOMS:
-            if name in vars(module := import_module(f"opcount.{room}")):
-                return globals().setdefault(name, vars(module)[name])
+    for room, names in _HOMES.items():
+        if name in names.split():
+            return globals().setdefault(name, getattr(import_module(f"opcount.{room}"), name))
+    if name == "separable":
+        return import_module("opcount.separable")
     raise AttributeError(f"module 'opcount' has no attribute {name!r}")

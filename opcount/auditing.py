@@ -8,8 +8,8 @@ from typing import Any
 
 from torch import nn
 
+from opcount.counting import count
 from opcount.ops import FIGURES, Convention, OpCount
-from opcount.profiler import profile_by
 from opcount.result import Profile, Uncounted
 
 
@@ -66,10 +66,14 @@ class Audit:
         return not self.disagreements
 
     def __str__(self) -> str:
+        model, macs = self.by_layers.model, self.by_layers.macs
+        counted = f"{model}: {len(self.by_layers):,} modules counted twice, {macs:,} MACs by layers"
         if self.agrees:
-            return f"{self.by_layers.model}: {len(self.by_layers)} modules counted twice, no disagreement"
-        lines = [f"{self.by_layers.model}: {len(self.disagreements)} disagreements", *map(str, self.disagreements)]
-        return "\n".join(lines)
+            return f"{counted} and by what they call, no disagreement in any figure"
+        title = (
+            f"{counted} and {self.by_operators.macs:,} by what they call, {len(self.disagreements):,} disagreements:"
+        )
+        return "\n".join([title, *(f"  {each}" for each in self.disagreements)])
 
 
 def audit(
@@ -91,8 +95,8 @@ def audit(
     >>> audit(nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU()).eval(), (1, 3, 8, 8)).agrees
     True
     """
-    by_layers = profile_by(model, inputs, kwargs, convention)
-    by_operators = profile_by(model, inputs, kwargs, convention, layer_rules=False)
+    by_layers = count(model, inputs, kwargs, convention)
+    by_operators = count(model, inputs, kwargs, convention, layer_rules=False)
     return Audit(by_layers, by_operators, tuple(_differences(by_layers, by_operators)))
 
 

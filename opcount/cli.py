@@ -8,17 +8,19 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from opcount import questions
 from opcount.errors import ForwardError, InputError, OpCountError
-from opcount.parsing import did_you_mean, parse_argument, parse_size
+from opcount.parsing import did_you_mean, nearest, parse_argument, parse_size
 from opcount.report import FORMATS
 
 if TYPE_CHECKING:
     from opcount.comparison import Comparison
     from opcount.report.progress import Progress
+    from opcount.report.view import View
     from opcount.result import Profile
 
 RIGHT, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -32,7 +34,9 @@ examples:
   opcount torchvision.models:resnet50
   opcount torchvision.models:resnet50 --input 8,3,160,160 --only "layer1.*"
   opcount torch.nn:Linear --arg in_features=512 --arg out_features=10 --input 1,512
-  opcount package.module:TextModel --input 1,128:int64 --format markdown > costs.md
+  opcount package.module:TextModel --input 1,128:int64 -o costs.md
+  opcount torchvision.models:resnet50 --html resnet50.html
+  opcount torchvision.models:resnet50 saved.json --tree
 
 exit codes:
   0 fine   1 --strict and something was not counted   2 bad input   130 interrupted
@@ -90,9 +94,8 @@ def _options(words: list[str]) -> argparse.Namespace:
     options, unknown = parser.parse_known_intermixed_args(_with_values(words))
     if unknown:
         known = [name for action in parser._actions for name in action.option_strings]
-        raise InputError(
-            f"there is no option {unknown[0]}{did_you_mean(unknown[0], known) or '; opcount --help shows all'}"
-        )
+        meant = did_you_mean(unknown[0], nearest(unknown[0], known, 1))
+        raise InputError(f"there is no option {unknown[0]}{meant or '; opcount --help shows all'}")
     if not options.targets:
         raise InputError("name a model as package.module:Name, as in opcount lenet.models:Regular; --help shows more")
     return options
@@ -122,7 +125,8 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("targets", nargs="*", metavar="TARGET", help="package.module:Name of a model, its class, or what builds it")
+    add("targets", nargs="*", metavar="TARGET",
+        help="package.module:Name of a model, its class, or what builds it; or a profile saved as .json")  # fmt: skip
     add("--input", action="append", default=[], type=parse_size, metavar="SIZE",
         help="size of an input, batch included: 1,3,224,224 or 8,128:int64; once for each input")  # fmt: skip
     add("--arg", action="append", default=[], type=parse_argument, metavar="KEY=VALUE",
@@ -130,11 +134,26 @@ def _parser() -> argparse.ArgumentParser:
     add("--only", metavar="WHAT", help="only layers of a type (conv, Linear) or with a path like 'features.*'")
     add("--no-bias", action="store_true", help="leave the additions of biases out")
     add("--no-padding", action="store_true", help="leave out what a convolution multiplies with its own zero padding")
-    add("--format", default="rich", type=_format, metavar="FORM", help=f"{', '.join(FORMATS)} (rich if none is given)")
+    add("--format", type=_format, metavar="FORM", help=f"{', '.join(FORMATS)} (rich if none is given)")
+    add("-o", "--output", metavar="FILE", help="write to a file, whose name gives the form if --format does not")
+    add("--html", metavar="FILE", help="write a page to look around in, one file that needs nothing else")
+    add("--tree", action="store_true", help="indent layers under what they are part of; of two models, what changed")
+    add("--depth", type=_count, metavar="N", help="no deeper than N, with what is deeper summed up")
+    add("--fold", action=argparse.BooleanOptionalAction,
+        help="one row for identical layers in sequence (long tables on a terminal do)")  # fmt: skip
+    add("--sort", metavar="COLUMN", help="sort the rows: total, multiplications, params, layer, ...")
+    add("--top", type=_count, metavar="K", help="the K costliest rows, and one for the rest")
+    questions.add_options(add)
     add("--strict", action="store_true", help="exit with 1 if something was not counted")
     add("--debug", action="store_true", help="show the traceback of an error")
     add("--version", action="version", version=f"opcount {__version__}")
     return parser
+
+
+def _count(word: str) -> int:
+    if not word.isdecimal():
+        raise InputError(f"{word!r} is no whole number of 0 or more, as in --depth 2 or --top 10")
+    return int(word)
 
 
 def _format(word: str) -> str:
@@ -148,20 +167,59 @@ def _format(word: str) -> str:
 def _run(options: argparse.Namespace) -> int:
     """Profile the targets, show them, and say how that went."""
     from opcount.comparison import compare
+    from opcount.report.view import View
+
+    question = questions.asked(options)
+    if question is not None:
+        _say(questions.answer(question, options), options)
+        return RIGHT
+    view = View(options.tree, options.depth, options.fold, options.sort, options.top)
+    form = _form(options, view)
     from opcount.report.progress import Progress
 
     with Progress() as progress:
         profiles, remarks = zip(*(_profiled(word, options, progress) for word in options.targets), strict=True)
     subject = compare(*profiles) if len(profiles) > 1 else profiles[0]
-    _show(subject, options.format, remarks)
+    if options.html is not None:
+        _write(options.html, lambda: subject.to_page())
+    if options.output is not None:
+        from opcount.report import render
+
+        _write(options.output, lambda: render(subject, form, remarks, view))
+    if options.output is None and options.html is None:
+        _show(subject, form, remarks, view)
     if options.strict and not subject.complete:
         _complain("something was not counted, which --strict makes a failure")
         return FAILED
     return RIGHT
 
 
+def _form(options: argparse.Namespace, view: View) -> str:
+    """The form asked for, with every file and view checked before anything is computed."""
+    from opcount.report.files import check_target, form_of
+
+    for path in (options.output, options.html):
+        if path is not None:
+            check_target(path)
+    form: str = options.format or ("rich" if options.output is None else form_of(options.output))
+    view.check(form, several=len(options.targets) > 1)
+    return form
+
+
+def _write(path: str, text: Callable[[], str]) -> None:
+    """Write a file, and say so on stderr: stdout stays empty."""
+    from opcount.report.files import write
+
+    write(path, text())
+    _complain(f"wrote {path}")
+
+
 def _profiled(word: str, options: argparse.Namespace, progress: Progress) -> tuple[Profile, list[str]]:
     """The profile of one target, and what its heading has to say beside."""
+    if word.endswith(".json"):
+        from opcount.report.files import load_profile
+
+        return _only(load_profile(word), options, [f"read from {word}"])
     progress.say(f"building {word}")
     from opcount import Convention, Input, profile
     from opcount.targets import known_input, load
@@ -173,13 +231,16 @@ def _profiled(word: str, options: argparse.Namespace, progress: Progress) -> tup
     progress.say(f"running {word}")
     counted = replace(profile(target.model, inputs, convention=convention), model=target.name)
     remarks = ["training mode"] if target.model.training else []
-    if options.only is not None:
-        counted = counted.only(options.only)
-        remarks.append(f"only {options.only}")
-    return counted, remarks
+    return _only(counted, options, remarks)
 
 
-def _show(subject: Profile | Comparison, form: str, remarks: Sequence[Sequence[str]]) -> None:
+def _only(counted: Profile, options: argparse.Namespace, remarks: list[str]) -> tuple[Profile, list[str]]:
+    if options.only is None:
+        return counted, remarks
+    return counted.only(options.only), [*remarks, f"only {options.only}"]
+
+
+def _show(subject: Profile | Comparison, form: str, remarks: Sequence[Sequence[str]], view: View) -> None:
     """Print it: in colour and as wide as the terminal on one, else in full."""
     try:
         if form == "rich" and _on_terminal():
@@ -187,14 +248,30 @@ def _show(subject: Profile | Comparison, form: str, remarks: Sequence[Sequence[s
 
             from opcount.report import render_rich
 
-            Console().print(render_rich(subject, remarks), crop=False)
+            Console().print(render_rich(subject, remarks, view), crop=False)
         else:
-            sys.stdout.write(f"{_text(subject, form, remarks)}\n")
+            sys.stdout.write(f"{_text(subject, form, remarks, view)}\n")
         sys.stdout.flush()
     except BrokenPipeError:  # whoever read it, such as head, has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes at exit
     except OSError as error:
         raise OpCountError(f"the report cannot be written: {error.strerror or error}") from error
+
+
+def _say(text: str, options: argparse.Namespace) -> None:
+    """Write the answer to a question: to a file, or on stdout in what its encoding can write."""
+    if options.output is not None:
+        _write(options.output, lambda: text)
+        return
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        text = questions.to_ascii(text)
+    try:
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _on_terminal() -> bool:
@@ -203,17 +280,19 @@ def _on_terminal() -> bool:
     return Console().is_terminal
 
 
-def _text(subject: Profile | Comparison, form: str, remarks: Sequence[Sequence[str]]) -> str:
+def _text(subject: Profile | Comparison, form: str, remarks: Sequence[Sequence[str]], view: View) -> str:
     """The report as text that stdout's encoding can write."""
     from opcount.report import escape, render, render_text
 
-    text = render(subject, form, remarks)
+    text = render(subject, form, remarks, view)
     try:
         text.encode(sys.stdout.encoding or "utf-8")
     except UnicodeEncodeError:
-        if form == "json":
+        if form in ("json", "speedscope", "chrome-trace"):
             return escape.json(text)
-        return render_text(subject, remarks=remarks, ascii_only=True) if form == "rich" else escape.to_ascii(text)
+        if form != "rich":
+            return escape.to_ascii(text)
+        return render_text(subject, remarks=remarks, view=view, ascii_only=True)
     return text
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-HEAVY = ("rich", "tabulate", "sympy", "torchvision", "matplotlib", "pandas", "torch._dynamo")
+HEAVY = ("rich", "tabulate", "sympy", "torchvision", "matplotlib", "pandas", "mpld3", "torch._dynamo")
 
 
 def test_imports_run_one_way() -> None:

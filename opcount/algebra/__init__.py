@@ -1,0 +1,1 @@
+"""Formulas on symbols: a term as a closed form, and expressions as people and LaTeX write them."""

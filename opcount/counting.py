@@ -1,0 +1,134 @@
+"""Counting one model: by shapes alone, or by running it where that is not enough."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+from torch import nn
+from torch.nn.parameter import is_lazy
+
+from opcount.errors import ForwardError, InputError, OpCountError, RuleError
+from opcount.inputs import call_arguments
+from opcount.ledger import Ledger, ModuleFacts
+from opcount.ops import Convention, Execution, tensors
+from opcount.result import Profile, Shapes
+from opcount.trace.describe import describe
+from opcount.trace.run import run_real
+from opcount.trace.shapes import run_shapes
+from opcount.trace.skeleton import Skeleton, clone
+from opcount.trace.standins import StandIns
+
+
+def count(
+    model: nn.Module,
+    inputs: Any,
+    kwargs: Mapping[str, Any] | None,
+    convention: Convention,
+    *,
+    execution: str = "auto",
+    layer_rules: bool = True,
+) -> Profile:
+    """What ``opcount.profile`` returns, with layers counted by their own rules or by what they call.
+
+    Raises:
+        OpCountError: as for ``opcount.profile``.
+    """
+    _check_model(model)
+    if execution not in ("auto", "shapes", "real"):
+        raise InputError(f"execution is 'auto', 'shapes' or 'real', not {execution!r}")
+    reason = ""
+    if execution != "real":
+        try:
+            return _by_shapes(model, inputs, kwargs, convention, layer_rules)
+        except (InputError, RuleError):
+            raise
+        except Exception as error:
+            if execution == "shapes":
+                raise ForwardError(f"shapes alone are not enough: {error}; execution='real' runs the model") from error
+            reason = str(error).partition("\n")[0]
+    return _by_running(model, inputs, kwargs, convention, layer_rules, reason)
+
+
+def _by_shapes(
+    model: nn.Module, inputs: Any, kwargs: Mapping[str, Any] | None, convention: Convention, layer_rules: bool
+) -> Profile:
+    args, keywords = call_arguments(model, inputs, kwargs, shapes_only=True)
+    ledger, skeleton = Ledger(convention), clone(model, shapes_only=True)
+    shapes = _shapes(args, keywords)
+    execution = run_shapes(skeleton, args, keywords, ledger, layer_rules=layer_rules)
+    return _profile(skeleton, ledger, shapes, convention, execution)
+
+
+def _by_running(
+    model: nn.Module,
+    inputs: Any,
+    kwargs: Mapping[str, Any] | None,
+    convention: Convention,
+    layer_rules: bool,
+    reason: str,
+) -> Profile:
+    args, keywords = call_arguments(model, inputs, kwargs)
+    ledger, skeleton = Ledger(convention), _clone(model)
+    shapes = _shapes(args, keywords)
+    execution = run_real(skeleton, args, keywords, ledger, layer_rules=layer_rules)
+    return _profile(skeleton, ledger, shapes, convention, replace(execution, reason=reason))
+
+
+def _shapes(args: Any, keywords: Any) -> Shapes:
+    return tuple(spec.shape for spec in tensors(describe((args, keywords))))
+
+
+def _profile(
+    skeleton: Skeleton, ledger: Ledger, inputs: Shapes, convention: Convention, execution: Execution
+) -> Profile:
+    return Profile(
+        model=type(skeleton.model).__name__,
+        inputs=inputs,
+        layers=ledger.records(_facts(skeleton)),
+        convention=convention,
+        execution_record=execution,
+    )
+
+
+def _check_model(model: object) -> None:
+    if not isinstance(model, nn.Module):
+        hint = f"; make one first: {model.__name__}(...)" if isinstance(model, type) else ""
+        raise InputError(f"profile() takes an nn.Module, not {type(model).__name__} {model!r}{hint}")
+
+
+def _clone(model: nn.Module) -> Skeleton:
+    try:
+        return clone(model)
+    except (TypeError, ValueError, RuntimeError, AttributeError) as error:
+        raise OpCountError(
+            f"{type(model).__name__} cannot be cloned, and opcount runs nothing else: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _facts(skeleton: Skeleton) -> Iterator[ModuleFacts]:
+    """Each module once, under its first path, with its own parameters counted where they are first met."""
+    paths: dict[int, list[str]] = {}
+    modules: dict[int, nn.Module] = {}
+    for path, module in skeleton.modules:
+        paths.setdefault(id(module), []).append(path)
+        modules[id(module)] = module
+    counted: set[int] = set()
+    for key, module in modules.items():
+        params = 0
+        table = module.__dict__.get("_parameters", {})
+        for name in table:
+            parameter = table.peek(name) if isinstance(table, StandIns) else table[name]
+            if parameter is not None and id(parameter) not in counted and not is_lazy(parameter):
+                counted.add(id(parameter))
+                params += parameter.numel()
+        first, *others = paths[key]
+        kind: Any = type(module)
+        yield ModuleFacts(first, kind.__name__, _bases(kind), tuple(others), params)
+
+
+@lru_cache(maxsize=4096)
+def _bases(kind: Any) -> tuple[str, ...]:
+    return tuple(f"{base.__module__}.{base.__qualname__}" for base in kind.__mro__ if base is not object)

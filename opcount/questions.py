@@ -1,0 +1,138 @@
+"""What the command answers beside its report: why a figure is what it is, how it scales, what separating would save."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from opcount.errors import InputError
+from opcount.parsing import parse_vary
+from opcount.result import Profile
+
+QUESTIONS = ("why", "separate", "vary", "audit")
+
+
+def add_options(add: Callable[..., Any]) -> None:
+    """Tell a parser of the options."""
+    add("--why", metavar="PATH", help="the formulas of one layer, in symbols and in numbers; '' is the model")
+    add("--separate", action="store_true",
+        help="make the convolutions depthwise separable: before, predicted, counted")  # fmt: skip
+    add("--vary", type=parse_vary, metavar="NAME=AXIS,...",
+        help="how the figures scale with sizes: axes of the first input, as in N=0,S=1 or H=2+3")  # fmt: skip
+    add("--audit", action="store_true",
+        help="count twice, by layers and by what they call, and list where the two differ")  # fmt: skip
+
+
+def asked(options: argparse.Namespace) -> str | None:
+    """The question among the options, if there is one.
+
+    Raises:
+        InputError: there are several, or several models.
+    """
+    found = [name for name in QUESTIONS if getattr(options, name) not in (None, False)]
+    if len(found) > 1:
+        raise InputError(f"--{found[0]} and --{found[1]} are two questions: ask one at a time")
+    if found and len(options.targets) > 1:
+        raise InputError(f"--{found[0]} is about one model; {len(options.targets)} are named")
+    if found and options.only is not None and found[0] != "vary":
+        raise InputError(f"--only does not go with --{found[0]}")
+    return found[0] if found else None
+
+
+def answer(question: str, options: argparse.Namespace) -> str:
+    """The answer as text in the form asked for."""
+    form = options.format or "rich"
+    on_terminal = sys.stdout is not None and sys.stdout.isatty()
+    width = shutil.get_terminal_size().columns if on_terminal and form == "rich" else None
+    answers = {"why": _why, "separate": _separate, "vary": _vary, "audit": _audit}
+    return answers[question](options, form, width)
+
+
+def to_ascii(text: str) -> str:
+    """An answer for an output that knows no more than ASCII.
+
+    >>> print(to_ascii("n · m = n·(L − 1)/4 + ⌊n/2⌋·K²"))
+    n - m = n*(L - 1)/4 + floor(n/2)*K^2
+    """
+    from opcount.report import escape
+
+    signs = str.maketrans(
+        {"²": "^2", "³": "^3", "⁴": "^4", "⌊": "floor(", "⌋": ")", "⌈": "ceil(", "⌉": ")", "Π": "prod ", "−": "-"}
+    )
+    return escape.to_ascii(re.sub(r"(?<=\S)·(?=\S)", "*", text).translate(signs))
+
+
+def _why(options: argparse.Namespace, form: str, width: int | None) -> str:
+    if form not in ("rich", "plain", "latex"):
+        raise InputError(f"--why is written as text or as latex, not as {form}")
+    counted = _Subject(options).profile()
+    explanation = counted.explain(options.why)
+    return str(explanation.latex() if form == "latex" else explanation.text(width))
+
+
+def _separate(options: argparse.Namespace, form: str, width: int | None) -> str:
+    from opcount.separable import predict, separate
+    from opcount.separable.table import Comparison
+
+    subject = _Subject(options)
+    before = subject.profile()
+    separated = separate(subject.model)
+    if not separated.replaced:
+        kept = (
+            f": {len(separated.kept):,} are {', '.join(dict.fromkeys(separated.kept.values()))}"
+            if separated.kept
+            else ""
+        )
+        raise InputError(f"{before.model} has no convolution to make separable{kept}")
+    after = subject.profile(separated.model)
+    heading = (before.model, f"{len(separated.replaced):,} of its convolutions made separable")
+    return Comparison(before, predict(before), after).render(form, width, heading)
+
+
+def _vary(options: argparse.Namespace, form: str, width: int | None) -> str:
+    from opcount.scaling_laws import scaling
+
+    if form not in ("rich", "plain", "latex"):
+        raise InputError(f"--vary is written as text or as latex, not as {form}")
+    subject = _Subject(options)
+    law = scaling(subject.model, subject.inputs, vary=options.vary, convention=subject.convention, name=subject.name)
+    return str(law.latex(options.only) if form == "latex" else law.text(width, options.only))
+
+
+def _audit(options: argparse.Namespace, form: str, width: int | None) -> str:
+    from opcount.auditing import audit
+
+    if form not in ("rich", "plain"):
+        raise InputError(f"--audit is written as text, not as {form}")
+    subject = _Subject(options)
+    found = audit(subject.model, subject.inputs, convention=subject.convention)
+    return str(replace(found, by_layers=replace(found.by_layers, model=subject.name)))
+
+
+class _Subject:
+    """The model that a question is about, with its inputs."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        from opcount import Convention, Input
+        from opcount.targets import known_input, load
+
+        sizes = tuple(size if dtype is None else Input(size, dtype) for size, dtype in options.input)
+        target = load(options.targets[0], dict(options.arg), own_input=not sizes)
+        self.name, self.model = target.name, target.model
+        self.inputs: Any = sizes or known_input(target)
+        self.convention = Convention(bias=not options.no_bias, zero_padding=not options.no_padding)
+
+    def profile(self, model: Any = None) -> Profile:
+        """The profile of the model, or of another one on the same inputs."""
+        from opcount import profile
+
+        inputs = self.inputs
+        if inputs is None:  # a copy may have lost what the model says of itself
+            inputs = getattr(self.model, "example_input_size", None)
+        counted = profile(self.model if model is None else model, inputs, convention=self.convention)
+        return replace(counted, model=self.name)
