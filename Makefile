@@ -5,7 +5,7 @@ PY     := $(VENV)/bin/python
 READY  := $(VENV)/.ready
 WORKERS ?= 2
 
-.PHONY: help demo test test-all lint format bench wheel clean
+.PHONY: help demo test test-all lint format bench zoo wheel clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -38,11 +38,15 @@ format: $(READY) ## put the code into shape
 	$(PY) -m ruff check --fix .
 
 bench: $(READY) ## what the README says of speed and exactness, measured again
+	$(PY) -m benchmarks.lenet --write
 	$(PY) -m benchmarks.import_time --write
-	$(PY) -m benchmarks.published --write
+	$(PY) -m benchmarks.speed --write
 
-wheel: $(READY) ## build the wheel and run it in a clean environment
-	$(PY) -m benchmarks.wheel
+zoo: $(READY) ## every model of torchvision against its published figure, a few minutes
+	$(PY) -m benchmarks.zoo --write
+
+wheel: $(READY) ## build the wheel into dist/
+	$(PY) -m build --wheel
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) dist .coverage .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
