@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch._ops import OpOverload
 
@@ -55,6 +56,8 @@ def test_only_backward_operators_are_excused():
 
 def test_rules_are_for_operators_that_there_are():
     """A misspelt name would be a rule for nothing."""
+    if not hasattr(torch.ops.aten, "hash_tensor"):
+        pytest.skip("this PyTorch is older than some of the operators that have rules")
     here = {operator_name(operator) for operator in every_operator()}
     assert {name for name in OPERATORS if name.startswith("aten.") and name not in here} <= ELSEWHERE
 

@@ -40,8 +40,8 @@ for _formula, _names in _FORMULAS.items():
     _tie(_formula, _names)
 
 
-def _tie_each(name: str, **operations: Any) -> None:
-    @rule(f"aten.{name}")
+def _tie_each(name: str, *functions: Any, **operations: Any) -> None:
+    @rule(f"aten.{name}", *functions)
     def composed(operator: Any, call: Call) -> Iterator[Term]:
         yield Term("each", count=call.out.elements, **operations)
 
@@ -50,7 +50,7 @@ _tie_each("frac", additions=1)
 _tie_each("hypot", multiplications=2, additions=1, transcendentals=1)
 _tie_each("logaddexp", additions=1, transcendentals=3)
 _tie_each("logaddexp2", additions=1, transcendentals=3)
-_tie_each("ldexp", multiplications=1, transcendentals=1)
+_tie_each("ldexp", torch.ldexp, multiplications=1, transcendentals=1)
 _tie_each("xlogy", multiplications=1, transcendentals=1)
 _tie_each("special_xlog1py", multiplications=1, additions=1, transcendentals=1)
 _tie_each("special_entr", multiplications=1, transcendentals=1)
