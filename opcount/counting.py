@@ -16,6 +16,7 @@ from opcount.ledger import Ledger, ModuleFacts
 from opcount.ops import Convention, Execution, tensors
 from opcount.result import Profile, Shapes
 from opcount.trace.describe import describe
+from opcount.trace.guard import garbage_kept
 from opcount.trace.run import run_real
 from opcount.trace.shapes import run_shapes
 from opcount.trace.skeleton import Skeleton, clone
@@ -55,11 +56,12 @@ def count(
 def _by_shapes(
     model: nn.Module, inputs: Any, kwargs: Mapping[str, Any] | None, convention: Convention, layer_rules: bool
 ) -> Profile:
-    args, keywords = call_arguments(model, inputs, kwargs, shapes_only=True)
-    ledger, skeleton = Ledger(convention), clone(model, shapes_only=True)
-    shapes = _shapes(args, keywords)
-    execution = run_shapes(skeleton, args, keywords, ledger, layer_rules=layer_rules)
-    return _profile(skeleton, ledger, shapes, convention, execution)
+    with garbage_kept():
+        args, keywords = call_arguments(model, inputs, kwargs, shapes_only=True)
+        ledger, skeleton = Ledger(convention), clone(model, shapes_only=True)
+        shapes = _shapes(args, keywords)
+        execution = run_shapes(skeleton, args, keywords, ledger, layer_rules=layer_rules)
+        return _profile(skeleton, ledger, shapes, convention, execution)
 
 
 def _by_running(
@@ -117,16 +119,19 @@ def _facts(skeleton: Skeleton) -> Iterator[ModuleFacts]:
         modules[id(module)] = module
     counted: set[int] = set()
     for key, module in modules.items():
+        first, *others = paths[key]
         params = 0
-        table = module.__dict__.get("_parameters", {})
-        for name in table:
-            parameter = table.peek(name) if isinstance(table, StandIns) else table[name]
+        table = module.__dict__.get("_parameters")
+        for parameter in _parameters(table) if table else ():
             if parameter is not None and id(parameter) not in counted and not is_lazy(parameter):
                 counted.add(id(parameter))
                 params += parameter.numel()
-        first, *others = paths[key]
         kind: Any = type(module)
         yield ModuleFacts(first, kind.__name__, _bases(kind), tuple(others), params)
+
+
+def _parameters(table: dict[str, Any]) -> list[Any]:
+    return table.peeked() if isinstance(table, StandIns) else list(table.values())
 
 
 @lru_cache(maxsize=4096)

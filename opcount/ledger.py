@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 from opcount.errors import RuleError
-from opcount.formulas import evaluate
+from opcount.formulas import Formula, evaluate, find
 from opcount.ops import Call, Convention, Event, OpCount, Term
 from opcount.result import Entry, LayerRecord, Shapes, Site, Uncounted
 
 
-@dataclass(frozen=True, slots=True)
-class ModuleFacts:
+class ModuleFacts(NamedTuple):
     """What a profile tells of a module beside its calls: where it is, what it is, what it holds."""
 
     path: str
@@ -32,13 +34,15 @@ class _Cost:
     times: int = 1
 
 
-@dataclass(slots=True)
 class _Account:
     """What was seen of one module; terms by their identity, since the same ones come again and again."""
 
-    costs: dict[tuple[str, int], _Cost] = field(default_factory=dict)
-    uncounted: dict[tuple[str, str], int] = field(default_factory=dict)
-    sites: dict[Shapes, tuple[Shapes, int]] = field(default_factory=dict)
+    __slots__ = ("costs", "sites", "uncounted")
+
+    def __init__(self) -> None:
+        self.costs: dict[tuple[str, int], _Cost] = {}
+        self.uncounted: dict[tuple[str, str], int] = {}
+        self.sites: dict[Shapes, tuple[Shapes, int]] = {}
 
 
 _FREE = OpCount()
@@ -49,7 +53,7 @@ class Ledger:
 
     def __init__(self, convention: Convention) -> None:
         self._convention = convention
-        self._accounts: dict[str, _Account] = {}
+        self._accounts: defaultdict[str, _Account] = defaultdict(_Account)
         self._costs: dict[Term, OpCount] = {}
         self._checked: dict[int, object] = {}
 
@@ -59,22 +63,23 @@ class Ledger:
     def leave(self, path: str, call: Call | None) -> None:
         """A module's forward has ended; a call that raised counts as made, with no output."""
         inputs, outputs = call.shapes if call else ((), ())
-        sites = self._account(path).sites
-        first_outputs, calls = sites.get(inputs, (outputs, 0))
-        sites[inputs] = first_outputs, calls + 1
+        sites = self._accounts[path].sites
+        known = sites.get(inputs)
+        sites[inputs] = (outputs, 1) if known is None else (known[0], known[1] + 1)
 
     def on_event(self, event: Event) -> None:
         """Something was counted, found free, or is uncounted."""
-        account = self._account(event.owner)
-        if event.terms is None:
-            unknown = event.name, event.source
-            account.uncounted[unknown] = account.uncounted.get(unknown, 0) + 1
-        elif event.terms:
-            key = event.name, id(event.terms)  # what is kept in the account keeps its identity
+        source, name, owner, _, terms, _ = event
+        account = self._accounts[owner]
+        if terms is None:
+            account.uncounted[name, source] = account.uncounted.get((name, source), 0) + 1
+        elif terms:
+            key = name, id(terms)  # what is kept in the account keeps its identity
             cost = account.costs.get(key)
             if cost is None:
-                account.costs[key] = _Cost(event.source, event.name, event.terms)
-                self._check(event)
+                account.costs[key] = _Cost(source, name, terms)
+                if id(terms) not in self._checked:
+                    self._check(event)
             else:
                 cost.times += 1
 
@@ -96,12 +101,12 @@ class Ledger:
             module.type,
             module.bases,
             module.aliases,
-            tuple(Site(inputs, outputs, calls) for inputs, (outputs, calls) in account.sites.items()),
+            tuple([Site(inputs, outputs, calls) for inputs, (outputs, calls) in account.sites.items()]),
             module.params,
             ops,
             subtrees[path],
             entries,
-            tuple(Uncounted(name, kind, path, calls) for (name, kind), calls in account.uncounted.items()),
+            tuple([Uncounted(name, kind, path, calls) for (name, kind), calls in account.uncounted.items()]),
         )
 
     def _entries(self, path: str) -> tuple[Entry, ...]:
@@ -109,6 +114,12 @@ class Ledger:
         account = self._accounts.get(path)
         if account is None or not account.costs:
             return ()
+        if len(account.costs) == 1:
+            (cost,) = account.costs.values()
+            if len(cost.terms) == 1:
+                (term,) = cost.terms
+                ops, calls = self._costs[term], cost.times
+                return (Entry(cost.source, cost.name, term, calls, ops if calls == 1 else ops * calls),)
         times: dict[tuple[str, str, Term], int] = {}
         for cost in account.costs.values():
             for term in cost.terms:
@@ -121,21 +132,19 @@ class Ledger:
 
     def _check(self, event: Event) -> None:
         """Work out what terms cost when they first come, so that what is wrong with them is said of that event."""
-        if id(event.terms) in self._checked:
-            return
         self._checked[id(event.terms)] = event.terms
         for term in event.terms or ():
             if term not in self._costs:
                 try:
-                    self._costs[term] = evaluate(term, self._convention)
+                    self._costs[term] = _cost(term, self._convention, find(term.formula))
                 except RuleError as error:
                     raise RuleError(f"{event.name} at {event.owner or 'the top'}: {error}") from error
 
-    def _account(self, path: str) -> _Account:
-        account = self._accounts.get(path)
-        if account is None:
-            account = self._accounts[path] = _Account()
-        return account
+
+@lru_cache(maxsize=65_536)
+def _cost(term: Term, convention: Convention, _formula: Formula) -> OpCount:
+    """What a term costs by the formula that has its name now."""
+    return evaluate(term, convention)
 
 
 _NEVER_CALLED = _Account()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from typing import Any
 
@@ -149,6 +150,61 @@ def test_functional_code_both_ways() -> None:
     counted = profile(model, (5, 4))
     assert counted.execution == "shapes"
     assert rows(counted) == rows(profile(model, (5, 4), execution="real"))
+
+
+class Strided(nn.Module):
+    """Views of views, in place too, and what depends on their strides."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x.transpose(1, 2)
+        z = y.reshape(y.shape[0], -1) + y.contiguous().view(y.shape[0], -1)
+        y.transpose_(0, 1)
+        y.mul_(2)[0] = 1
+        shared = torch.empty(0, device=x.device)
+        shared.data = x
+        if y.is_contiguous():
+            z = z * 2
+        first, second = z.chunk(2, dim=1)
+        return torch.einsum("ij,kj->ik", first, second) + shared.sum() + y.permute(1, 2, 0).flatten(1).sum()
+
+
+@pytest.mark.parametrize("size", [(1, 4, 6), (2, 1, 6), (3, 4, 2)])
+def test_what_functions_repeat_is_what_they_did(size: tuple[int, ...]) -> None:
+    model = Strided()
+    real = profile(model, size, execution="real")
+    for _ in range(3):
+        counted = profile(model, size)
+        assert counted.execution == "shapes"
+        assert rows(counted) == rows(real)
+
+
+def test_a_call_of_forward_is_no_call_of_the_layer() -> None:
+    class Direct(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Linear(4, 4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.linear(self.linear.forward(x))
+
+    model = Direct()
+    for _ in range(2):
+        counted = profile(model, (1, 4))
+        assert counted.execution == "shapes"
+        assert counted["linear"].calls == 1
+        assert rows(counted) == rows(profile(model, (1, 4), execution="real"))
+
+
+def test_copies_that_a_forward_makes_of_its_layers_are_counted_alike() -> None:
+    class Copying(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.block = nn.Sequential(nn.Linear(4, 4), nn.ReLU())
+
+        def forward(self, x: Tensor) -> Tensor:
+            return copy.deepcopy(self.block)(x)
+
+    assert rows(profile(Copying(), (1, 4))) == rows(profile(Copying(), (1, 4), execution="real"))
 
 
 def test_a_model_that_would_not_fit_in_memory() -> None:

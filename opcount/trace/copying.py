@@ -139,8 +139,15 @@ class Copier:
 
     def _fill_module(self, module: nn.Module, new: nn.Module, path: str) -> None:
         """As :meth:`_fill`, for the many attributes a module has of which few need copying."""
-        attributes = dict(module.__dict__)
-        for name, value in attributes.items():
+        own = module.__dict__
+        attributes = own.copy()
+        tables, others = _layout(own)
+        for name in tables:  # of hooks, ten to a module, nearly always empty
+            value = own[name]
+            kind = type(value)
+            attributes[name] = kind() if not value and kind in _TABLES else self.copy(value, _join(path, name))
+        for name in others:
+            value = own[name]
             kind = type(value)
             if kind in _QUICKLY_SHARED:
                 continue
@@ -153,7 +160,7 @@ class Copier:
                     attributes[name][child] = self.copy(held, prefix + child)
             elif name in ("_parameters", "_buffers") and self.shapes_only:
                 attributes[name] = self.memo[id(value)] = StandIns(value.items(), self._stand_in)
-            elif kind is not tuple or any(type(item) not in _QUICKLY_SHARED for item in value):
+            elif kind is not tuple or not _QUICKLY_SHARED.issuperset(map(type, value)):
                 attributes[name] = self.copy(value, _join(path, name))
         if "_compiled_call_impl" in attributes:
             attributes["_compiled_call_impl"] = None  # compiled for the original, and bound to it
@@ -308,6 +315,25 @@ class Copier:
 
 
 _STARTS: dict[type, Callable[..., Any]] = {}
+
+_HOOK_TABLES = frozenset(
+    name
+    for name, value in nn.Module().__dict__.items()
+    if type(value) in _TABLES and name not in ("_modules", "_parameters", "_buffers")
+)
+_LAYOUTS: dict[tuple[str, ...], tuple[tuple[str, ...], tuple[str, ...]]] = {}
+
+
+def _layout(own: dict[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """A module's attributes: its tables of hooks, and all others. Most modules have the same names as many more."""
+    names = tuple(own)
+    found = _LAYOUTS.get(names)
+    if found is None:
+        tables = tuple(name for name in names if name in _HOOK_TABLES)
+        found = tables, tuple(name for name in names if name not in _HOOK_TABLES)
+        if len(_LAYOUTS) < 4096:
+            _LAYOUTS[names] = found
+    return found
 
 
 def _blank(value: Any) -> Any:

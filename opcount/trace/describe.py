@@ -46,6 +46,16 @@ def describe(value: Any, depth: int = 0) -> Tree:
     return type(value).__name__
 
 
+def described(value: Any) -> Tree:
+    """The description of what a module returned; most often that is one tensor."""
+    if type(value) is torch.Tensor:
+        kept = value.__dict__.get(KEPT)
+        if kept is not None:
+            return kept
+    with torch._C.DisableTorchFunction():
+        return describe(value)
+
+
 def describe_call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Tree, ...], dict[str, Tree]]:
     """The descriptions of a call's arguments; most often they are one tensor."""
     if not kwargs and len(args) == 1 and type(args[0]) is torch.Tensor:
@@ -74,9 +84,11 @@ def spec_of(tensor: torch.Tensor) -> TensorSpec:
 def keep_spec(tensor: torch.Tensor, spec: TensorSpec | None) -> None:
     """Keep the description of a tensor with it; None once it has changed its shape."""
     tensor.__dict__[KEPT] = spec
+    tensor.__dict__.pop(STRIDES, None)
 
 
 KEPT = "_opcount_spec"
+STRIDES = "_opcount_strides"  # beside a kept description, where the tensor is not contiguous
 
 
 def _nested(tensor: torch.Tensor) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import sys
 from collections.abc import Iterator
@@ -30,6 +31,18 @@ def process_state_kept() -> Iterator[None]:
             numpy.set_state(before[2])
         for device, states in on_devices:
             device.set_rng_state_all(states)
+
+
+@contextmanager
+def garbage_kept() -> Iterator[None]:
+    """No search for garbage: a count by shapes makes many small objects that live until it ends, and little else."""
+    searching = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if searching:
+            gc.enable()
 
 
 def _devices_in_use() -> list[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from torch import nn
@@ -36,21 +37,17 @@ def attach(modules: Iterable[tuple[str, nn.Module]], observer: Observer) -> None
 
 
 def _attach(path: str, module: nn.Module, observer: Observer) -> None:
-    def before(module: nn.Module, args: Any, kwargs: Any) -> None:
-        observer.enter(path, module, args, kwargs)
-
-    def after(module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
-        observer.leave(module, output)
-
     for key, hook in module._forward_pre_hooks.items():
         if isinstance(hook, _RECOMPUTING):
             module._forward_pre_hooks[key] = _owned(hook, observer)
         elif getattr(hook, "__name__", "") == "_infer_parameters":
             module._forward_pre_hooks[key] = _unobserved(hook)
+    if getattr(module.__dict__.get("forward"), "stands_for_own_forward", False):
+        return  # it tells the observer itself
     # As register_forward_pre_hook and register_forward_hook would, without a handle to remove them by.
-    module._forward_pre_hooks[_KEY] = before
+    module._forward_pre_hooks[_KEY] = partial(observer.enter, path)
     module._forward_pre_hooks_with_kwargs[_KEY] = True
-    module._forward_hooks[_KEY] = after
+    module._forward_hooks[_KEY] = observer.leave
     hooks: Any = module._forward_hooks
     hooks.move_to_end(_KEY, last=False)
     module._forward_hooks_with_kwargs[_KEY] = True

@@ -1,6 +1,6 @@
 """What was worked out of an operator once, and is looked up from then on: shapes, types and terms, never tensors.
 
-The one cache of the library. It is bounded, and safe to use from several threads.
+The cache of the library. It is bounded, and safe to use from several threads.
 """
 
 from __future__ import annotations
@@ -8,8 +8,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Hashable
 from dataclasses import dataclass
+from typing import Any
 
-from opcount.ops import Call, Term, Tree
+from opcount.ops import Call, Source, TensorSpec, Term, Tree
 
 LIMIT = 65_536
 
@@ -31,29 +32,52 @@ class Remembered:
     free: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Repeated:
+    """What one function did under one signature, to be told and returned again.
+
+    Attributes:
+        output: what it returned: specs, strided specs, numbers of arguments.
+        events: source, name, call and terms of all that it was seen to do.
+    """
+
+    output: Tree
+    events: tuple[tuple[Source, str, Call, tuple[Term, ...] | None], ...]
+
+
 class Memory:
     """Signatures and what is known of them; the oldest go when there are too many."""
 
     def __init__(self, limit: int = LIMIT) -> None:
         self._limit = limit
         self._lock = threading.Lock()
-        self._known: dict[Hashable, Remembered] = {}
+        self._known: dict[Hashable, Any] = {}
+        self._specs: dict[TensorSpec, TensorSpec] = {}
 
-    def get(self, signature: Hashable) -> Remembered | None:
+    def get(self, signature: Hashable) -> Any:
         """What is known of a signature, if anything."""
         return self._known.get(signature)
 
-    def put(self, signature: Hashable, known: Remembered) -> None:
+    def put(self, signature: Hashable, known: Remembered | Repeated) -> None:
         """Remember."""
         with self._lock:
             while len(self._known) >= self._limit:
                 self._known.pop(next(iter(self._known)))
             self._known[signature] = known
 
+    def same(self, tree: Tree) -> Tree:
+        """Descriptions, equal ones as one object: signatures made of them compare at a glance."""
+        if type(tree) is not TensorSpec:
+            return tree
+        if len(self._specs) >= self._limit:
+            self._specs.clear()
+        return self._specs.setdefault(tree, tree)
+
     def clear(self) -> None:
         """Forget everything, as in a process that has just begun."""
         with self._lock:
             self._known.clear()
+            self._specs.clear()
 
     def __len__(self) -> int:
         return len(self._known)

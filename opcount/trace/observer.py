@@ -10,16 +10,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-import torch
 from torch import nn
 
 from opcount.errors import OpCountError, RuleError
 from opcount.ops import Call, Event, Source, Term, Tree, tensors
 from opcount.rules import Rule, layer_rule
-from opcount.trace.describe import describe, describe_call
+from opcount.trace.describe import describe_call, described
 from opcount.trace.memory import Remembered
 
 
@@ -45,8 +44,21 @@ class _Frame:
     rule: Rule | None
     inputs: tuple[Tree, Tree]
     exception: BaseException | None  # what was being handled when the call began
-    known: Rule | None = None  # the rule that speaks for it, whether it is asked now or not
-    answered: Remembered | None = None  # what it returned without running, and what that costs
+
+
+@dataclass(slots=True)
+class Recording:
+    """What a function was seen to do.
+
+    Attributes:
+        events: what was told to the collector.
+        operators: how many operators it called.
+        repeatable: whether that is all it did, for all we can see.
+    """
+
+    events: list[Event] = field(default_factory=list)
+    operators: int = 0
+    repeatable: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +83,7 @@ class Observer:
         self.collector = collector
         self.layer_rules = layer_rules
         self.failure: Failure | None = None
+        self.recording: Recording | None = None
         self._frames: list[_Frame] = []
         self._owners = 0
 
@@ -84,10 +97,9 @@ class Observer:
         """The module in whose forward we are."""
         return self._frames[-1].path if self._frames else ""
 
-    @property
-    def frame(self) -> _Frame | None:
-        """The module that is running."""
-        return self._frames[-1] if self._frames else None
+    def __deepcopy__(self, memo: Any) -> Observer:
+        """Itself: a forward may copy its layers, and the copies are observed like them."""
+        return self
 
     @contextmanager
     def owning(self) -> Iterator[None]:
@@ -100,16 +112,28 @@ class Observer:
 
     def enter(self, path: str, module: nn.Module, args: Any, kwargs: Any) -> None:
         """A module's forward begins."""
+        if self.recording is not None:  # a function that calls modules has more to it than operators
+            self.recording.repeatable = False
         known = layer_rule(module)
         counts = known is not None and not self._owners and (self.layer_rules or known.free)
         rule = known if counts else None
         if rule is not None:
             self._owners += 1
         inputs = describe_call(args, kwargs)
-        self._frames.append(_Frame(path, module, rule, inputs, sys.exc_info()[1], known))
+        self._frames.append(_Frame(path, module, rule, inputs, sys.exc_info()[1]))
         self.collector.enter(path)
 
-    def leave(self, module: nn.Module, output: Any) -> None:
+    def answered(self, path: str, kind: str, known: Remembered) -> None:
+        """A layer with a rule was called and need not run."""
+        if self.recording is not None:
+            self.recording.repeatable = False
+        collector = self.collector
+        collector.enter(path)
+        if not self._owners and (self.layer_rules or known.free):
+            collector.on_event(Event("layer", kind, path, known.call, known.terms))
+        collector.leave(path, known.call)
+
+    def leave(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
         """A module's forward has ended, by returning or by raising."""
         raised = sys.exc_info()[1]
         while self._frames:
@@ -125,15 +149,10 @@ class Observer:
             self._leave_raising(frame, raised)
             return
         kind = type(module).__name__
-        if frame.answered is not None:
-            call = frame.answered.call
-            if frame.rule is not None:
-                self.collector.on_event(Event("layer", kind, frame.path, call, frame.answered.terms))
-        else:
-            with torch._C.DisableTorchFunction():
-                call = Call(frame.inputs[0], frame.inputs[1], describe(output), module.training)
-            if frame.rule is not None:
-                self._tell("layer", kind, frame.path, frame.rule, module, call)
+        call = Call(*frame.inputs, described(output), module.training)
+        if frame.rule is not None:
+            terms = self.terms(kind, frame.rule, module, call, frame.path)
+            self.collector.on_event(Event("layer", kind, frame.path, call, terms))
         self.collector.leave(frame.path, call)
 
     def _leave_raising(self, frame: _Frame, raised: BaseException) -> None:
@@ -148,16 +167,16 @@ class Observer:
     def observe(self, source: Source, name: str, rule: Rule | None, subject: Any, call: Call) -> None:
         """A function or operator was called that nobody owns; without a rule it is uncounted."""
         if rule is None:
-            self.collector.on_event(Event(source, name, self.path, call, None))
+            self.recall(source, name, call, None)
         else:
-            self._tell(source, name, self.path, rule, subject, call)
+            self.recall(source, name, call, self.terms(name, rule, subject, call))
 
     def recall(self, source: Source, name: str, call: Call, terms: tuple[Term, ...] | None) -> None:
         """Something happened whose terms are known already."""
-        self.collector.on_event(Event(source, name, self.path, call, terms))
-
-    def _tell(self, source: Source, name: str, path: str, rule: Rule, subject: Any, call: Call) -> None:
-        self.collector.on_event(Event(source, name, path, call, self.terms(name, rule, subject, call, path)))
+        event = Event(source, name, self._frames[-1].path if self._frames else "", call, terms)
+        if self.recording is not None:
+            self.recording.events.append(event)
+        self.collector.on_event(event)
 
     def terms(
         self, name: str, rule: Rule, subject: Any, call: Call, path: str | None = None

@@ -10,6 +10,8 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from opcount.errors import OpCountError
+from opcount.ops import TensorSpec, Tree
+from opcount.trace.describe import KEPT
 
 META = torch.device("meta")
 
@@ -43,8 +45,27 @@ def stand_in(tensor: torch.Tensor) -> torch.Tensor:
     return parameter
 
 
-def _look(tensor: torch.Tensor | None) -> Any:
-    return None if tensor is None or is_lazy(tensor) else (tensor.shape, tensor.dtype)
+_DTYPES: dict[str, torch.dtype] = {}
+
+
+def made(tree: Tree) -> Any:
+    """New tensors on meta for specs; everything else as it is."""
+    if type(tree) is TensorSpec:
+        dtype = _DTYPES.get(tree.dtype) or dtype_of(tree.dtype)
+        tensor = torch.empty(tree.shape, dtype=dtype, device=META)
+        tensor.__dict__[KEPT] = tree
+        return tensor
+    if isinstance(tree, tuple):
+        return tuple(made(item) for item in tree)
+    return tree
+
+
+def dtype_of(name: str) -> torch.dtype:
+    """``torch.float32`` for ``"float32"``."""
+    return _DTYPES.setdefault(name, getattr(torch, name))
+
+
+_PLAIN = frozenset({torch.Tensor, nn.Parameter})
 
 
 class StandIns(dict[str, Any]):
@@ -60,15 +81,29 @@ class StandIns(dict[str, Any]):
         self._originals = dict(originals)
         self._make = make
         super().__init__(dict.fromkeys(self._originals))
-        self.looks: tuple[Any, ...] | None = tuple(map(_look, self._originals.values()))
-        for name, tensor in list(self._originals.items()):
-            if tensor is not None and is_lazy(tensor):
-                self[name] = make(tensor)  # it will take its shape in place
+        lazy: list[tuple[str, Any]] = []
+        looks: list[Any] = []
+        for name, tensor in self._originals.items():
+            if tensor is None:
+                looks.append(None)
+            elif type(tensor) in _PLAIN or not is_lazy(tensor):
+                looks.append((tensor.shape, tensor.dtype))
+            else:
+                lazy.append((name, tensor))
+        self.looks: tuple[Any, ...] | None = tuple(looks)
+        for name, tensor in lazy:
+            self[name] = make(tensor)  # it will take its shape in place
 
     def peek(self, name: str) -> Any:
         """What is held under a name, for its shape and type only: the original, unless another was put there."""
         original = self._originals.get(name)
         return super().get(name) if original is None else original
+
+    def peeked(self) -> list[Any]:
+        """What is held under every name, as :meth:`peek` has it."""
+        if self.looks is not None:  # nothing else was put there
+            return list(self._originals.values())
+        return [self.peek(name) for name in self]
 
     def __getitem__(self, name: str) -> Any:
         found = super().__getitem__(name)

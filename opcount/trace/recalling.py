@@ -1,0 +1,212 @@
+"""Functions answer with what they did when they were called like this before: what they returned, and what was seen.
+
+A torch function on shapes is made of operators, each of which would have to be answered by itself. Where those were
+all that happened, the function's signature says everything about the next call: the tensors that it returns (with
+their strides, so that a view of them fits or fails as it would), and the events it gives rise to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from types import EllipsisType
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+from torch.overrides import resolve_name
+
+from opcount.answers import ANSWERS
+from opcount.ops import Call, TensorSpec, Tree
+from opcount.rules import function_rule
+from opcount.trace.answering import registered_base
+from opcount.trace.describe import KEPT, STRIDES, describe, keep_spec, spec_of
+from opcount.trace.functions import FunctionObserver
+from opcount.trace.memory import MEMORY, Repeated
+from opcount.trace.observer import Observer, Recording
+from opcount.trace.standins import META, dtype_of, made
+
+
+class _Argument(NamedTuple):
+    """Returned as it was given: by its number among the positional arguments."""
+
+    number: int
+
+
+class _Strided(NamedTuple):
+    """A new tensor that is not contiguous."""
+
+    spec: TensorSpec
+    strides: tuple[int, ...]
+
+
+class FunctionAnswerer(FunctionObserver):
+    """Functions repeat what they did under the same signature."""
+
+    def __init__(self, observer: Observer) -> None:
+        super().__init__(observer)
+        self.base = registered_base()
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func in _NOT_REPEATED or torch._C._is_any_autocast_enabled() or torch.is_grad_enabled():
+            return super().__torch_function__(func, types, args, kwargs)
+        observer = self.observer
+        with torch._C.DisableTorchFunction():
+            key = _signature(func, self.base, observer.owned, args, kwargs)
+            known: Repeated | None = None if key is None else MEMORY.get(key)
+            if known is None and key is not None and not observer.owned and func in ANSWERS:
+                known = self._answered(key, func, args, kwargs or {})
+            if known is not None:
+                for source, name, call, terms in known.events:
+                    observer.recall(source, name, call, terms)
+                with torch._C._DisableTorchDispatch():
+                    return _returned(known.output, args)
+        if key is None:
+            return super().__torch_function__(func, types, args, kwargs)
+        return self._recorded(key, func, types, args, kwargs)
+
+    def _answered(
+        self, key: tuple[Any, ...], func: Callable[..., Any], args: Any, kwargs: dict[str, Any]
+    ) -> Repeated | None:
+        """What a function with an answer of its own returns and costs."""
+        rule = function_rule(func)
+        call = Call(describe(args), describe(kwargs), None)
+        output = None if rule is None else ANSWERS[func](func, call)
+        if rule is None or output is None:
+            return None
+        name = resolve_name(func) or func.__name__
+        call = Call(call.args, call.kwargs, output)
+        terms = self.observer.terms(name, rule, func, call)
+        known = Repeated(MEMORY.same(output), (("function", name, call, terms),))
+        MEMORY.put(key, known)
+        return known
+
+    def _recorded(self, key: tuple[Any, ...], func: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
+        """Call the function, and remember what it did if that was nothing but operators."""
+        observer = self.observer
+        recording = observer.recording = Recording()
+        try:
+            output = super().__torch_function__(func, types, args, kwargs)
+        finally:
+            observer.recording = None
+        if not recording.operators or not recording.repeatable:
+            if output is None and args and KEPT in getattr(args[0], "__dict__", ()):
+                keep_spec(args[0], None)  # it may have another shape now, as after an assignment of its data
+            return output
+        with torch._C.DisableTorchFunction():
+            recipe = None if output is None else _recipe(output, args)
+        if recipe is not NotImplemented:
+            events = tuple((event.source, event.name, event.call, event.terms) for event in recording.events)
+            MEMORY.put(key, Repeated(recipe, events))
+        return output
+
+
+_NOT_REPEATED: frozenset[Any] = frozenset(
+    getattr(torch.Tensor, name).__get__  # asked for all the time, and no tensors
+    for name in ("shape", "dtype", "device", "ndim", "requires_grad", "is_meta", "layout", "data", "grad")
+) | {torch.Tensor.dim, torch.Tensor.size, torch.Tensor.numel, torch._assert}
+
+_TENSORS = frozenset({torch.Tensor, nn.Parameter, nn.Buffer})
+_PLAIN = frozenset({type(None), bool, int, float, str, torch.dtype, torch.device, torch.layout, torch.memory_format})
+_PLAIN |= {EllipsisType, torch.Size}
+_TYPED = frozenset({bool, float, torch.Size})  # equal to values of other types: 1, 1.0 and True, sizes and strides
+
+
+def _signature(
+    func: Callable[..., Any], base: int, owned: bool, args: tuple[Any, ...], kwargs: dict[str, Any] | None
+) -> tuple[Any, ...] | None:
+    """All that an outcome can depend on; None if there is more to it, or no tensor."""
+    if not _is_torchs(func):
+        return None
+    parts: list[Any] = [func, base, owned]
+    met = _sign(args, parts)
+    if kwargs:
+        parts.append(dict)
+        parts.extend(kwargs)
+        met |= _sign(kwargs.values(), parts)
+    return tuple(parts) if met == _SHAPES else None
+
+
+_SHAPES, _OTHER = 1, 2
+
+
+def _sign(values: Iterable[Any], parts: list[Any]) -> int:
+    """Add values to a signature. Returns what was met: tensors without values, anything else, or both."""
+    met = 0
+    for value in values:
+        kind = type(value)
+        if kind in _TENSORS:
+            own = value.__dict__
+            kept = own.get(KEPT)
+            if kept is not None:
+                parts.append(kept)
+                if STRIDES in own:
+                    parts.append(own[STRIDES])
+                met |= _SHAPES
+            elif _is_plain(value):
+                parts.extend((spec_of(value), value.stride()))
+                met |= _SHAPES
+            else:
+                met |= _OTHER
+        elif kind in _PLAIN:
+            parts.append(value)
+            if kind in _TYPED:
+                parts.append(kind)
+        elif kind is tuple or kind is list:
+            parts.extend((kind, len(value)))
+            met |= _sign(value, parts)
+        elif kind is slice:
+            parts.append(kind)
+            met |= _sign((value.start, value.stop, value.step), parts)
+        else:
+            return _OTHER
+    return met
+
+
+def _is_plain(tensor: torch.Tensor) -> bool:
+    """Whether shape, strides and type say everything about a tensor."""
+    strided = tensor.is_meta and tensor.layout is torch.strided and not tensor.is_nested
+    return strided and not (tensor.is_conj() or tensor.is_neg() or tensor.is_quantized or nn.parameter.is_lazy(tensor))
+
+
+@lru_cache(maxsize=4096)
+def _is_torchs(func: Any) -> bool:
+    """Whether a function is PyTorch's own; what others make of theirs is not known."""
+    module = getattr(func, "__module__", None) or "torch"
+    return module == "torch" or module.startswith("torch.")
+
+
+def _recipe(value: Any, args: tuple[Any, ...]) -> Tree:
+    """How to return the like of a value, which is marked as such; NotImplemented where that cannot be said."""
+    kind = type(value)
+    if kind is tuple or kind is list:
+        items = [_recipe(item, args) for item in value]
+        return NotImplemented if NotImplemented in items else kind(items)
+    for number, argument in enumerate(args):
+        if argument is value:
+            return _Argument(number)
+    if kind is not torch.Tensor or not _is_plain(value) or value.requires_grad:
+        return NotImplemented
+    spec = MEMORY.same(spec_of(value))
+    keep_spec(value, spec)
+    if value.is_contiguous():
+        return spec
+    strides = value.__dict__[STRIDES] = value.stride()
+    return _Strided(spec, strides)
+
+
+def _returned(recipe: Tree, args: tuple[Any, ...]) -> Any:
+    kind = type(recipe)
+    if kind is TensorSpec or recipe is None:
+        return made(recipe)
+    if kind is _Argument:
+        return args[recipe.number]
+    if kind is _Strided:
+        spec = recipe.spec
+        tensor = torch.empty_strided(spec.shape, recipe.strides, dtype=dtype_of(spec.dtype), device=META)
+        tensor.__dict__[KEPT] = spec
+        tensor.__dict__[STRIDES] = recipe.strides
+        return tensor
+    return kind(_returned(item, args) for item in recipe)
