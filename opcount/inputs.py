@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any, TypeGuard
 
 import torch
@@ -63,6 +62,8 @@ def call_arguments(
     Raises:
         InputError: no inputs are known, or they are not something to call a model with.
     """
+    if kwargs is not None and not isinstance(kwargs, Mapping):
+        raise InputError(f"kwargs is a mapping from names to values, not {type(kwargs).__name__} {kwargs!r}")
     if inputs is None and not kwargs:
         inputs = example_input(model)
     make = _Maker(model, shapes_only=shapes_only)
@@ -122,7 +123,10 @@ class _Maker:
             return [self(item) for item in value]
         if type(value) is dict:
             return {name: self(item) for name, item in value.items()}
-        return copy.deepcopy(value)
+        try:
+            return copy.deepcopy(value)
+        except Exception as error:  # whatever the copying of a stranger's object may raise
+            raise InputError(f"the input {value!r} cannot be copied, and opcount hands out copies: {error}") from error
 
     def copy(self, given: torch.Tensor) -> torch.Tensor:
         """A tensor like the one given: with its values, or on meta with its shape and strides."""
@@ -132,7 +136,19 @@ class _Maker:
         return given.detach().clone().requires_grad_(given.requires_grad)
 
     def tensor(self, size: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
-        """A tensor of that size and type: normal random numbers, or zeros where only whole numbers fit."""
+        """A tensor of that size and type: normal random numbers, or zeros where only whole numbers fit.
+
+        Raises:
+            InputError: PyTorch cannot make one so large.
+        """
+        try:
+            return self.filled(size, dtype)
+        except (RuntimeError, TypeError, OverflowError) as error:
+            problem = str(error).partition("\n")[0]
+            raise InputError(f"PyTorch cannot make an input of size {size}: {problem}") from error
+
+    def filled(self, size: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
+        """As :meth:`tensor`, if PyTorch can."""
         if self.device.type == "meta":
             return torch.empty(size, dtype=dtype, device="meta")
         if not (dtype.is_floating_point or dtype.is_complex):
@@ -141,10 +157,27 @@ class _Maker:
         return torch.randn(size, dtype=drawn, generator=self.generator, device="cpu").to(self.device, dtype)
 
 
+def _tensors(model: nn.Module) -> Iterator[torch.Tensor]:
+    """Every parameter, then every buffer, in the order of PyTorch but without recursion: a model may be deep."""
+    for table in ("_parameters", "_buffers"):
+        for module in _modules(model):
+            yield from (tensor for tensor in getattr(module, table).values() if tensor is not None)
+
+
+def _modules(model: nn.Module) -> Iterator[nn.Module]:
+    pending, seen = [model], set()
+    while pending:
+        module = pending.pop()
+        if id(module) not in seen:
+            seen.add(id(module))
+            yield module
+            pending.extend(child for child in reversed(list(module._modules.values())) if child is not None)
+
+
 def _home(model: nn.Module) -> tuple[torch.device, torch.dtype]:
     """Where a model lives, and its first floating-point type."""
     device: torch.device | None = None
-    for tensor in chain(model.parameters(), model.buffers()):
+    for tensor in _tensors(model):
         device = tensor.device if device is None else device
         if tensor.is_floating_point() or tensor.is_complex() or is_lazy(tensor):
             return device, tensor.dtype

@@ -254,8 +254,10 @@ class Profile:
                 (``"features.*"``).
 
         Raises:
-            UnknownLayerError: nothing matches.
+            UnknownLayerError: nothing matches, or ``what`` is none of these.
         """
+        if not isinstance(what, (type, str)):
+            raise UnknownLayerError(f"layers are chosen by a class, a name or a glob on paths, not by {what!r}")
         chosen = _chooser(what, self.layers)
         kept = tuple(record for record in self.layers if chosen(record))
         if not kept:

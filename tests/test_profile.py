@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections import OrderedDict
 from dataclasses import replace
 from typing import Any
@@ -76,11 +77,28 @@ def test_within_a_device_context() -> None:
         (nn.Linear, (1, 4), r"make one first: Linear\(\.\.\.\)"),
         ("resnet50", (1, 4), "takes an nn.Module"),
         (Adds(), {"a": (1,), "b": (1,)}, "give it once"),
+        (nn.Linear(4, 4), (2**62, 4), "cannot make an input of size"),
+        (nn.Linear(4, 4), (2**70, 4), "cannot make an input of size"),
+        (nn.Linear(4, 4), threading.Lock(), "cannot be copied"),
     ],
 )
 def test_inputs_that_cannot_be(model: Any, inputs: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         profile(model, inputs, kwargs={"a": (1,)} if isinstance(inputs, dict) else None)
+
+
+def test_keyword_arguments_that_are_none() -> None:
+    with pytest.raises(InputError, match="kwargs is a mapping from names to values, not list"):
+        profile(nn.Linear(4, 4), (1, 4), kwargs=[1])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("execution", ["shapes", "real"])
+def test_a_model_too_deep_to_call_is_an_error_of_the_family(execution: str) -> None:
+    model: nn.Module = nn.Linear(4, 4)
+    for _ in range(2_000):
+        model = nn.Sequential(model)
+    with pytest.raises(ForwardError, match="RecursionError"):
+        profile(model, (1, 4), execution=execution)
 
 
 @pytest.mark.parametrize(("size", "dtype"), [((1, -3), "float32"), ((1.5,), "float32"), ((1,), "float33")])
@@ -126,6 +144,9 @@ def test_filters() -> None:
     assert sum((record.ops for record in convolutions), OpCount()) == convolutions.ops
     with pytest.raises(UnknownLayerError, match=r"its types are .*Conv2d.*Linear"):
         counted.only("cnv")
+    for nonsense in (3, None, (nn.Conv2d, nn.Linear)):
+        with pytest.raises(UnknownLayerError, match="chosen by a class, a name or a glob"):
+            counted.only(nonsense)  # type: ignore[arg-type]
 
 
 def test_an_unknown_path_names_the_nearest() -> None:

@@ -140,7 +140,7 @@ def adaptive_pool(layer: Any, call: Call) -> TensorSpec | None:
     spec = _only_input(call, axes + 2)
     if spec is None:
         return None
-    sizes = asked if isinstance(asked, tuple) else (asked,) * axes
+    sizes = asked if isinstance(asked, (tuple, list)) else (asked,) * axes
     return _with_last(spec, axes, tuple(old if new is None else new for old, new in zip(spec.shape[-axes:], sizes)))
 
 

@@ -165,6 +165,10 @@ class Copier:
         if "_compiled_call_impl" in attributes:
             attributes["_compiled_call_impl"] = None  # compiled for the original, and bound to it
         new.__dict__.update(attributes)
+        layout: Any = type(module)
+        for name in _slots_of(layout):
+            if hasattr(module, name):
+                object.__setattr__(new, name, self.copy(getattr(module, name), _join(path, name)))
 
     def _stand_in(self, tensor: torch.Tensor) -> torch.Tensor:
         with torch._C.DisableTorchFunction(), torch._C._DisableTorchDispatch():
@@ -360,6 +364,11 @@ def _slots(kind: type) -> Iterator[str]:
         for name in (slots,) if isinstance(slots, str) else slots:
             if name not in ("__dict__", "__weakref__"):
                 yield f"_{base.__name__.lstrip('_')}{name}" if name.startswith("__") else name
+
+
+@lru_cache(maxsize=4096)
+def _slots_of(kind: Any) -> tuple[str, ...]:
+    return tuple(_slots(kind))
 
 
 def _join(path: str, name: str) -> str:

@@ -10,7 +10,8 @@ from torch.overrides import TorchFunctionMode, resolve_name
 from opcount.ops import Call
 from opcount.rules import function_rule
 from opcount.trace.describe import describe
-from opcount.trace.observer import Observer
+from opcount.trace.observer import Observer, transformed
+from opcount.trace.operators import is_sparse
 
 
 class FunctionObserver(TorchFunctionMode):
@@ -24,8 +25,8 @@ class FunctionObserver(TorchFunctionMode):
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        rule = None if self.observer.owned else function_rule(func)
-        if rule is None:
+        rule = None if self.observer.owned or transformed() else function_rule(func)
+        if rule is None or any(map(is_sparse, args)):
             return func(*args, **kwargs)
         output, call = self.run(func, args, kwargs, Call(describe(args), describe(kwargs), None))
         self.observer.observe("function", resolve_name(func) or func.__name__, rule, func, call)

@@ -13,7 +13,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import torch
 from torch import nn
+from torch.autograd import forward_ad
 
 from opcount.errors import OpCountError, RuleError
 from opcount.ops import Call, Event, Source, Term, Tree, tensors
@@ -33,6 +35,16 @@ class Collector(Protocol):
 
     def on_event(self, event: Event) -> None:
         """Something was counted, found free, or is uncounted."""
+
+
+def transformed() -> bool:
+    """Whether tensors stand for more than their shape says: inside vmap, grad, jvp and their like, or forward AD.
+
+    What runs there is what operators below the transform see; a layer's or a function's own shapes do not tell.
+    """
+    if torch.compiler.is_dynamo_compiling():  # which cannot look there
+        return False
+    return torch._C._functorch.peek_interpreter_stack() is not None or forward_ad._current_level >= 0
 
 
 @dataclass(slots=True)
@@ -115,7 +127,7 @@ class Observer:
         if self.recording is not None:  # a function that calls modules has more to it than operators
             self.recording.repeatable = False
         known = layer_rule(module)
-        counts = known is not None and not self._owners and (self.layer_rules or known.free)
+        counts = known is not None and not self._owners and (self.layer_rules or known.free) and not transformed()
         rule = known if counts else None
         if rule is not None:
             self._owners += 1

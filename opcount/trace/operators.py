@@ -16,6 +16,11 @@ from opcount.trace.observer import Observer
 _COMPOSITE = torch._C.DispatchKey.CompositeImplicitAutograd
 
 
+def is_sparse(value: Any) -> bool:
+    """Whether a value is a tensor that stores only some of its elements."""
+    return isinstance(value, torch.Tensor) and value.layout not in (torch.strided, torch.jagged)
+
+
 class OperatorObserver(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts each operator that nobody owns by its rule, or reports it as uncounted."""
 
@@ -35,7 +40,9 @@ class OperatorObserver(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if self.observer.owned:
             return func(*args, **kwargs)
         rule = operator_rule(func)
-        if rule is None and func.has_kernel_for_dispatch_key(_COMPOSITE):
+        if rule is not None and not rule.free and any(map(is_sparse, args)):
+            rule = None  # what a dense formula would say of it is not what it costs
+        elif rule is None and func.has_kernel_for_dispatch_key(_COMPOSITE):
             # Inference mode hands composite operators over whole; what they are made of is what has rules.
             with self:
                 return func.decompose(*args, **kwargs)

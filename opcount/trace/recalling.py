@@ -23,7 +23,7 @@ from opcount.trace.answering import registered_base
 from opcount.trace.describe import KEPT, STRIDES, describe, keep_spec, spec_of
 from opcount.trace.functions import FunctionObserver
 from opcount.trace.memory import MEMORY, Repeated
-from opcount.trace.observer import Observer, Recording
+from opcount.trace.observer import Observer, Recording, transformed
 from opcount.trace.standins import META, dtype_of, made
 
 
@@ -50,7 +50,7 @@ class FunctionAnswerer(FunctionObserver):
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        if func in _NOT_REPEATED or torch._C._is_any_autocast_enabled() or torch.is_grad_enabled():
+        if func in _NOT_REPEATED or torch._C._is_any_autocast_enabled() or torch.is_grad_enabled() or transformed():
             return super().__torch_function__(func, types, args, kwargs)
         observer = self.observer
         with torch._C.DisableTorchFunction():

@@ -30,7 +30,7 @@ from opcount.trace.answering import OperatorAnswerer
 from opcount.trace.describe import describe_call
 from opcount.trace.guard import process_state_kept
 from opcount.trace.memory import MEMORY, Remembered
-from opcount.trace.observer import Collector, Observer
+from opcount.trace.observer import Collector, Observer, transformed
 from opcount.trace.recalling import FunctionAnswerer
 from opcount.trace.run import explained
 from opcount.trace.skeleton import Skeleton
@@ -103,7 +103,7 @@ class Stub:
         if sys._getframe(1).f_code not in _CALLERS:
             return type(module).forward(module, *args, **kwargs)
         rule = layer_rule(module)
-        if rule is not None:
+        if rule is not None and not torch.is_grad_enabled() and not transformed():
             known = self._known(rule, *describe_call(args, kwargs))
             if known is not None:
                 self.observer.answered(self.path, type(module).__name__, known)

@@ -72,6 +72,12 @@ def multiplication(operator: Any, call: Call) -> Iterator[Term]:
     yield _mixed("multiplication", call, arguments["self"], arguments["other"], multiplications=2)
 
 
+@rule(torch.Tensor.__rdiv__)
+def reciprocal_times(function: Any, call: Call) -> Iterator[Term]:
+    """A number over a tensor: one division, which PyTorch makes a reciprocal and a product of."""
+    yield Term("division", count=call.out.elements)
+
+
 @rule("aten.div")
 def division(operator: Any, call: Call) -> Iterator[Term]:
     """One division; a complex by a real number takes two."""
