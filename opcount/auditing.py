@@ -10,6 +10,7 @@ from torch import nn
 
 from opcount.counting import count
 from opcount.ops import FIGURES, Convention, OpCount
+from opcount.parsing import visible
 from opcount.result import Profile, Uncounted
 
 
@@ -41,7 +42,7 @@ class Disagreement:
     def __str__(self) -> str:
         named = f"; uncounted: {', '.join(item.name for item in self.uncounted)}" if self.uncounted else ""
         return (
-            f"{self.path or '(model)'} ({self.type}): {self.figure} {self.layer_rule:,} by its rule, "
+            f"{visible(self.path) or '(model)'} ({visible(self.type)}): {self.figure} {self.layer_rule:,} by its rule, "
             f"{self.operators:,} by what it calls{named}"
         )
 
@@ -66,7 +67,7 @@ class Audit:
         return not self.disagreements
 
     def __str__(self) -> str:
-        model, macs = self.by_layers.model, self.by_layers.macs
+        model, macs = visible(self.by_layers.model), self.by_layers.macs
         counted = f"{model}: {len(self.by_layers):,} modules counted twice, {macs:,} MACs by layers"
         if self.agrees:
             return f"{counted} and by what they call, no disagreement in any figure"

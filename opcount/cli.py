@@ -8,7 +8,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -198,9 +199,11 @@ def _form(options: argparse.Namespace, view: View) -> str:
     """The form asked for, with every file and view checked before anything is computed."""
     from opcount.report.files import check_target, form_of
 
-    for path in (options.output, options.html):
-        if path is not None:
-            check_target(path)
+    paths = [path for path in (options.output, options.html) if path is not None]
+    for path in paths:
+        check_target(path)
+    if len(paths) == 2 and len(set(map(os.path.realpath, paths))) == 1:
+        raise InputError(f"-o and --html both write to {paths[0]!r}: give each a file of its own")
     form: str = options.format or ("rich" if options.output is None else form_of(options.output))
     view.check(form, several=len(options.targets) > 1)
     return form
@@ -242,7 +245,7 @@ def _only(counted: Profile, options: argparse.Namespace, remarks: list[str]) -> 
 
 def _show(subject: Profile | Comparison, form: str, remarks: Sequence[Sequence[str]], view: View) -> None:
     """Print it: in colour and as wide as the terminal on one, else in full."""
-    try:
+    with _stdout():
         if form == "rich" and _on_terminal():
             from rich.console import Console
 
@@ -251,6 +254,19 @@ def _show(subject: Profile | Comparison, form: str, remarks: Sequence[Sequence[s
             Console().print(render_rich(subject, remarks, view), crop=False)
         else:
             sys.stdout.write(f"{_text(subject, form, remarks, view)}\n")
+
+
+@contextmanager
+def _stdout() -> Iterator[None]:
+    """Where stdout is written to: in full, or the user is told why not.
+
+    Raises:
+        OpCountError: it cannot be written.
+    """
+    if sys.stdout is None:
+        raise OpCountError("the report cannot be written: stdout is closed; -o FILE writes to a file")
+    try:
+        yield
         sys.stdout.flush()
     except BrokenPipeError:  # whoever read it, such as head, has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes at exit
@@ -263,15 +279,12 @@ def _say(text: str, options: argparse.Namespace) -> None:
     if options.output is not None:
         _write(options.output, lambda: text)
         return
-    try:
-        text.encode(sys.stdout.encoding or "utf-8")
-    except UnicodeEncodeError:
-        text = questions.to_ascii(text)
-    try:
+    with _stdout():
+        try:
+            text.encode(sys.stdout.encoding or "utf-8")
+        except UnicodeEncodeError:
+            text = questions.to_ascii(text)
         sys.stdout.write(f"{text}\n")
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _on_terminal() -> bool:
@@ -317,6 +330,8 @@ def _complain(message: str) -> None:
     """Say it on stderr, in two lines at most, with nothing in it that a terminal would act on."""
     from opcount.report.escape import to_ascii, visible
 
+    if sys.stderr is None:  # closed: the exit code has to say it
+        return
     lines = [visible(" ".join(line.split())) for line in message.splitlines() if line.strip()][:2]
     text = f"opcount: {chr(10).join(lines)}\n"
     try:

@@ -14,6 +14,7 @@ from opcount.algebra.notation import symbol_of
 from opcount.algebra.writing import grouped, wrapped, write
 from opcount.formulas import find
 from opcount.ops import FIGURES, OpCount
+from opcount.parsing import visible
 from opcount.result import Entry, LayerRecord, Profile
 
 _INDENT = 4
@@ -39,7 +40,7 @@ class Step:
         if term.role and term.role != term.formula:
             parts.append(term.role)
         if self.entry.source != "layer":
-            parts.append(f"from {self.entry.name}")
+            parts.append(f"from {visible(self.entry.name)}")
         if self.entry.times > 1:
             parts.append(f"{self.entry.times:,} times")
         if term.dtype.startswith("complex"):
@@ -124,11 +125,11 @@ class Explanation:
         if not self.ops:
             yield from ("", "  no arithmetic" if self.record.calls else "  never called: no arithmetic")
         for item in self.record.uncounted:
-            yield from _indented(["", f"not counted: {item.kind} {item.name}, {item.calls:,} times"], width, 2)
+            yield from _indented(["", f"not counted: {item.kind} {visible(item.name)}, {item.calls:,} times"], width, 2)
 
     def _heading(self) -> str:
         record = self.record
-        parts = [record.path or self.profile.model, record.type]
+        parts = [visible(record.path or self.profile.model), visible(record.type)]
         if record.input_shapes or record.output_shapes:
             parts.append(f"{_sizes(record.input_shapes)} → {_sizes(record.output_shapes)}")
         if record.calls > 1:
@@ -173,7 +174,7 @@ class Explanation:
         for child in self.children:
             cost = getattr(child.subtree, figure)
             if cost:
-                name = child.path.removeprefix(f"{self.record.path}.")
+                name = visible(child.path.removeprefix(f"{self.record.path}."))
                 shown = rf"_{{\text{{{_escaped(name)}}}}}" if latex else f" ({name})"
                 parts.append(f"{grouped(cost, latex)}{shown}")
         return parts
@@ -277,7 +278,13 @@ def _named(figure: str) -> str:
 
 
 def _escaped(name: str) -> str:
-    return name.replace("_", r"\_")
+    r"""A name as LaTeX's text.
+
+    >>> print(_escaped("a_b%"))
+    a\_b\%
+    """
+    words = {"\\": r"\textbackslash{}", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}"}
+    return "".join(words.get(sign, f"\\{sign}" if sign in "_%&#${}" else sign) for sign in name)
 
 
 def _sizes(shapes: tuple[tuple[int, ...], ...]) -> str:

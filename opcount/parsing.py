@@ -119,3 +119,14 @@ def listed(names: Iterable[str], most: int = 6, last: str = "and") -> str:
     if len(words) > most:
         return f"{', '.join(words[:most])} and {len(words) - most} more"
     return f" {last} ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def visible(name: str) -> str:
+    r"""A name with every character that does not print written as its escape: a model may call its modules anything.
+
+    >>> print(visible("conv\x1b[31m\n1"))
+    conv\x1b[31m\n1
+    """
+    if name.isprintable():
+        return name
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in name)

@@ -15,6 +15,7 @@ from opcount.parsing import parse_vary
 from opcount.result import Profile
 
 QUESTIONS = ("why", "separate", "vary", "audit")
+_OF_TABLES = ("tree", "depth", "fold", "sort", "top", "html", "strict")
 
 
 def add_options(add: Callable[..., Any]) -> None:
@@ -41,6 +42,9 @@ def asked(options: argparse.Namespace) -> str | None:
         raise InputError(f"--{found[0]} is about one model; {len(options.targets)} are named")
     if found and options.only is not None and found[0] != "vary":
         raise InputError(f"--only does not go with --{found[0]}")
+    beside = next((name for name in _OF_TABLES if getattr(options, name) not in (None, False)), None)
+    if found and beside is not None:
+        raise InputError(f"--{beside} is about the table of layers, which --{found[0]} does not write: leave one out")
     return found[0] if found else None
 
 

@@ -108,7 +108,7 @@ def _import(name: str) -> ModuleType:
     here = os.getcwd()
     if here not in sys.path and "" not in sys.path:
         sys.path.insert(0, here)
-    if not all(part.isidentifier() for part in name.split(".")):
+    if name.endswith(".py") or not all(part.isidentifier() for part in name.split(".")):
         dotted = ".".join(
             part for part in name.removesuffix(".py").replace("\\", "/").split("/") if part not in (".", "")
         )

@@ -127,3 +127,24 @@ def test_nothing_to_separate(capsys: pytest.CaptureFixture[str]) -> None:
     code, _, err = run(capsys, "lenet.models:Depthwise", "--separate")
     assert code == 2
     assert "has no convolution to make separable" in err
+
+
+@pytest.mark.parametrize("option", ["--tree", "--strict", "--depth=1", "--top=2", "--sort=macs", "--html=a.html"])
+def test_what_a_question_does_not_write_is_refused(capsys: pytest.CaptureFixture[str], option: str) -> None:
+    code, out, err = run(capsys, "lenet.models:Regular", "--why", "conv1", option)
+    assert (code, out) == (2, "")
+    assert f"{option.partition('=')[0]} is about the table of layers, which --why does not write" in err
+
+
+@pytest.mark.parametrize("question", [(), ("--why", "conv1"), ("--audit",)])
+def test_a_full_disk_or_a_closed_stdout_is_told(question: tuple[str, ...]) -> None:
+    command = [sys.executable, "-m", "opcount", "lenet.models:Regular", *question]
+    closed = [sys.executable, "-c", "import sys; sys.stdout = None; from opcount.cli import run; run()", *command[3:]]
+    ran = subprocess.run(closed, capture_output=True, text=True, cwd=ROOT, timeout=120)
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert "stdout is closed" in ran.stderr
+    if Path("/dev/full").exists():
+        with open("/dev/full", "w") as full:
+            ran = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, cwd=ROOT, timeout=120)
+        assert ran.returncode == 2
+        assert ran.stderr == "opcount: error: the report cannot be written: No space left on device\n"

@@ -213,3 +213,15 @@ def test_without_sympy_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(__import__("sys").modules, "sympy", None)
     with pytest.raises(OpCountError, match=r"opcount\[symbolic\]"):
         profile(nn.Linear(2, 2), (1, 2)).explain("")
+
+
+def test_hostile_names_are_data() -> None:
+    net = nn.Sequential()
+    net.add_module("\x1b[31mred\n\\input{x}", nn.Linear(2, 3))
+    net.add_module("50%_&#", nn.Linear(3, 3))
+    counted = profile(net, (1, 2))
+    whole, one = counted.explain(""), counted.explain("\x1b[31mred\n\\input{x}")
+    for shown in (whole.text(), whole.latex(), one.text(), one.latex()):
+        assert "\x1b" not in shown
+        assert "\n\\input" not in shown
+    assert r"50\%\_\&\#" in whole.latex()

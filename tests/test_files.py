@@ -309,3 +309,10 @@ def test_no_d3_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(page.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match="as mpld3 ships it"):
         net().to_page()
+
+
+def test_two_reports_are_not_written_to_one_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one = tmp_path / "a.html"
+    assert cli.main(["lenet.models:Regular", "-o", str(one), "--html", f"{tmp_path}/./a.html"]) == 2
+    assert "-o and --html both write to" in capsys.readouterr().err
+    assert not one.exists()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import OrderedDict
 from dataclasses import replace
 
 import pytest
 from rich.cells import cell_len
 from rich.console import Console
+from torch import nn
 
 from lenet.models import Depthwise, Regular
 from opcount.comparison import Comparison, compare
@@ -18,6 +20,7 @@ from opcount.profiler import profile
 from opcount.report import FORMATS, render, render_rich, render_text
 from opcount.report.layers import COLUMNS, DROPS, layers_sheet
 from opcount.report.layout import lay_out
+from opcount.report.view import View
 from opcount.result import Entry, LayerRecord, Profile, Site, Uncounted
 from tests.snapshots import check
 
@@ -103,6 +106,18 @@ def test_ascii(depthwise: Profile) -> None:
     text = render_text(depthwise, 80, ascii_only=True)
     assert text.isascii()
     check("depthwise-80-ascii.txt", text)
+
+
+def test_what_ascii_spells_longer_is_not_cut() -> None:
+    def net(layer: nn.Module) -> Profile:
+        return profile(nn.Sequential(OrderedDict({"größe": layer})), (1, 2))
+
+    both = compare(net(nn.Linear(2, 2)), net(nn.ReLU()))
+    text = render_text(both, view=View(tree=True), ascii_only=True)
+    assert text.isascii()
+    assert "Linear -> ReLU" in text
+    assert r"gr\xf6\xdfe" in text
+    assert "..." not in text
 
 
 def test_four_models_and_little_room(regular: Profile, depthwise: Profile) -> None:

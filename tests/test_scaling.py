@@ -319,6 +319,7 @@ def test_a_branch_on_a_size_is_told_where_it_was_met() -> None:
         ),
         ({"N": 0, "M": -2}, "axis 0 of input 0 is both N and M"),
         ({"not a name": 0}, "named by a word such as N or S"),
+        ({"N": []}, "N names no axis"),
     ],
 )
 def test_a_bad_vary_is_told(vary: dict[str, Any], message: str) -> None:
@@ -333,6 +334,10 @@ def test_a_size_the_model_cannot_take() -> None:
         scaling(nn.Linear(8, 2), (3, 7), vary={"N": 0})
     with pytest.raises(InputError, match="N=0: a size that varies starts from 1"):
         scaling(nn.Linear(8, 2), (0, 8), vary={"N": 0})
+
+
+def test_a_part_never_passes_itself() -> None:
+    assert scaling(nn.Sequential(nn.Linear(8, 2)), (3, 8), vary={"N": 0}).crossover("0", "0") is None
 
 
 def test_wrong_questions_are_told() -> None:

@@ -126,6 +126,7 @@ def test_any_keyword_where_the_constructor_takes_any(here: Path) -> None:
         ("lenett.models:Regular", "there is no module 'lenett'; did you mean lenet"),
         ("nosuchthing_at_all:X", "it is looked for in "),
         ("lenet.models.Regular:Regular", "lenet.models is a module: a name in it is written lenet.models:Regular"),
+        ("lenet.models.py:Regular", "'lenet.models.py' is no module name; did you mean lenet.models?"),
         ("lenet/models.py:Regular", "'lenet/models.py' is no module name; did you mean lenet.models?"),
         ("lenet models:Regular", "write package.module:Name"),
         ("lenet.models:Regualr", "there is no 'Regualr' in lenet.models; did you mean Regular?"),

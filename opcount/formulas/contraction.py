@@ -50,7 +50,7 @@ def convolution(
     dilation: tuple[Number, ...],
     zero_padding: bool = True,
 ) -> OpCount:
-    """A convolution in any number of dimensions, without its bias: one dot of C_in/groups · ΠK for each output.
+    """A convolution in any number of dimensions, without its bias: one dot of C_in/groups·ΠK for each output.
 
     Args:
         input, output: spatial sizes; ``padding`` is where the first window starts before the input.

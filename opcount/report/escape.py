@@ -7,18 +7,9 @@ from __future__ import annotations
 
 import re
 
+from opcount.parsing import visible as visible
+
 _ASCII = str.maketrans({"·": "-", "×": "x", "–": "-", "…": "...", "→": "->", "─": "-", "≥": ">=", "−": "-", "±": "~"})
-
-
-def visible(name: str) -> str:
-    r"""A name with every character that does not print written as its escape.
-
-    >>> print(visible("conv\x1b[31m\n1"))
-    conv\x1b[31m\n1
-    """
-    if name.isprintable():
-        return name
-    return "".join(char if char.isprintable() else _escape(char) for char in name)
 
 
 def to_ascii(text: str) -> str:
@@ -61,7 +52,3 @@ def json(text: str) -> str:
 def _utf16(text: str) -> str:
     data = text.encode("utf-16-be", "surrogatepass")
     return "".join(f"\\u{data[index]:02x}{data[index + 1]:02x}" for index in range(0, len(data), 2))
-
-
-def _escape(char: str) -> str:
-    return char.encode("unicode_escape").decode("ascii")

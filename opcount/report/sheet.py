@@ -7,8 +7,10 @@ Names in a sheet are already safe to print.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
+
+from opcount.report.escape import to_ascii
 
 Kind: TypeAlias = Literal["path", "text", "count", "share", "bar", "change"]
 
@@ -114,4 +116,29 @@ class Sheet:
             drops=self.drops,
             facts=self.facts,
             notes=self.notes,
+        )
+
+    def in_ascii(self) -> Sheet:
+        """This sheet for an output that knows no more than ASCII: spelt out before it is measured, as → takes two."""
+
+        def spelt(row: Row) -> Row:
+            cells = tuple(to_ascii(cell) if isinstance(cell, str) else cell for cell in row.cells)
+            return replace(row, cells=cells)
+
+        return replace(
+            self,
+            headings=tuple(tuple(map(to_ascii, parts)) for parts in self.headings),
+            columns=tuple(
+                replace(
+                    column,
+                    title=to_ascii(column.title),
+                    short=to_ascii(column.short),
+                    group=to_ascii(column.group),
+                    short_group=to_ascii(column.short_group),
+                )
+                for column in self.columns
+            ),
+            rows=tuple(map(spelt, self.rows)),
+            total=spelt(self.total) if self.total else None,
+            instead=self.instead.in_ascii() if self.instead else None,
         )

@@ -26,7 +26,7 @@ class Report:
         self.sheet = sheet
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        laid = lay_out(self.sheet, options.max_width)
+        laid = lay_out(self.sheet.in_ascii() if options.ascii_only else self.sheet, options.max_width)
         table = _table(laid, options.ascii_only)
         needed = max(options.max_width, INDENT + sum(laid.widths) + GAP * len(laid.widths))
         yield Text()
@@ -43,7 +43,7 @@ class Report:
 
 def text(sheet: Sheet, width: int | None = None, ascii_only: bool = False) -> str:
     """The same without colour, for a pipe or a file; without a width nothing is dropped and numbers are exact."""
-    laid = lay_out(sheet, width)
+    laid = lay_out(sheet.in_ascii() if ascii_only else sheet, width)
     room = INDENT + sum(laid.widths) + GAP * len(laid.widths)
     out = io.StringIO()
     console = Console(

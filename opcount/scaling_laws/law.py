@@ -217,12 +217,14 @@ class Scaling:
         package = sympy()
         fixed = {self.symbols[name]: package.Integer(size) for name, size in sizes.items() if name in self.symbols}
         difference = package.factor((self.law(a)[figure] - self.law(b)[figure]).xreplace(fixed))
+        if difference == 0:
+            return None
         common = package.Mul(*(f for f in package.Mul.make_args(difference) if f.is_Symbol or f.is_positive))
         left = package.cancel(difference / common) if len(difference.free_symbols) > 1 else difference
         open_ = sorted(left.free_symbols or difference.free_symbols, key=str)
         if len(open_) != 1:
-            told = listed(map(str, open_)) or "nothing"
-            raise ScalingError(f"a crossover is in one size, but {told} is left open: fix the others, as in N=1")
+            told = f"{listed(map(str, open_))} are" if open_ else "nothing is"
+            raise ScalingError(f"a crossover is in one size, but {told} left open: fix the others, as in N=1")
         if not left.is_polynomial(open_[0]):
             raise ScalingError(f"{figure} of {a} and {b} differ by no polynomial in {open_[0]}: compare them by at()")
         return _passes(package.Poly(left, open_[0]), self.fit.steps[str(open_[0])])

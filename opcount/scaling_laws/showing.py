@@ -9,6 +9,7 @@ from typing import Any
 from opcount.algebra.library import sympy
 from opcount.algebra.writing import wrapped, write
 from opcount.ops import FIGURES
+from opcount.parsing import visible
 from opcount.scaling_laws.law import Scaling
 
 _NAME = max(map(len, FIGURES))
@@ -27,17 +28,17 @@ def latex(scaling: Scaling, only: str | None) -> str:
         rf"  \text{{{figure}}} &= {write(each, order=order, latex=True)}" for figure, each in laws.items() if each != 0
     ]
     body = " \\\\\n".join(rows)
-    heading = f"% {scaling.model}{f', {only}' if only else ''}\n% {scaling.domain}"
+    heading = f"% {visible(scaling.model)}{f', {visible(only)}' if only else ''}\n% {scaling.domain}"
     return f"{heading}\n\\begin{{align*}}\n{body}\n\\end{{align*}}"
 
 
 def _lines(scaling: Scaling, width: int | None, only: str | None) -> Iterator[str]:
     order = list(scaling.symbols.values())
     sizes = "; ".join(f"{name} is {words}" for name, words in scaling.sizes.items())
-    yield from _folded(f"{scaling.model} · {sizes}", width)
+    yield from _folded(f"{visible(scaling.model)} · {sizes}", width)
     yield ""
     laws = scaling.law(only)
-    yield f"  {only if only else 'the whole'}"
+    yield f"  {visible(only) if only else 'the whole'}"
     for figure, each in laws.items():
         if each != 0:
             yield from _equation(figure, each, order, width)
@@ -65,7 +66,7 @@ def _modules(scaling: Scaling, figure: str, order: list[Any], width: int | None)
         laws = [row["multiplications"], row["additions"]] if figure == "total" else [row[figure]]
         each = sympy().Add(*map(scaling._expression, laws))
         if each != 0:
-            groups.setdefault((each, record.type), []).append(record.path or "(the model itself)")
+            groups.setdefault((each, visible(record.type)), []).append(visible(record.path) or "(the model itself)")
     yield ""
     yield f"  {figure} of each module"
     for (each, kind), paths in groups.items():

@@ -57,6 +57,8 @@ def read_inputs(model: nn.Module, inputs: Any, kwargs: Mapping[str, Any] | None,
         if not isinstance(name, str) or not name.isidentifier():
             raise InputError(f"a size is named by a word such as N or S, not {name!r}")
         axes[name] = tuple(_axis(name, each, values) for each in (where if isinstance(where, list) else [where]))
+        if not axes[name]:
+            raise InputError(f"{name} names no axis: give one, or a list of those that have the same size")
         found = {key_axis: _shape(values[key_axis[0]])[key_axis[1]] for key_axis in axes[name]}
         if len(set(found.values())) != 1:
             told = listed(f"{size} (axis {axis} of {_called(key)})" for (key, axis), size in found.items())
