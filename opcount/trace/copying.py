@@ -17,7 +17,7 @@ import random
 import sys
 import types
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -165,10 +165,7 @@ class Copier:
         if "_compiled_call_impl" in attributes:
             attributes["_compiled_call_impl"] = None  # compiled for the original, and bound to it
         new.__dict__.update(attributes)
-        layout: Any = type(module)
-        for name in _slots_of(layout):
-            if hasattr(module, name):
-                object.__setattr__(new, name, self.copy(getattr(module, name), _join(path, name)))
+        self._fill_slots(module, new, path)
 
     def _stand_in(self, tensor: torch.Tensor) -> torch.Tensor:
         with torch._C.DisableTorchFunction(), torch._C._DisableTorchDispatch():
@@ -275,14 +272,14 @@ class Copier:
         return value.clone_state()
 
     def _object(self, value: Any, path: str) -> Any:
-        kind = type(value)
+        kind: Any = type(value)
         if kind.__module__.startswith("numpy") or isinstance(value, random.Random):
             return copy.deepcopy(value)
         if not isinstance(value, _COPIED_STDLIB) and _is_within(kind.__module__, _OPAQUE):
             return value
         if hasattr(kind, "__deepcopy__"):
             return copy.deepcopy(value, self.memo)
-        if not hasattr(value, "__dict__") and not list(_slots(kind)):
+        if not hasattr(value, "__dict__") and not _slots(kind):
             return value
         try:
             new = _blank(value)
@@ -295,7 +292,11 @@ class Copier:
         """Attributes in ``__dict__`` and in slots, past any ``__setattr__``."""
         for name, attribute in getattr(value, "__dict__", {}).items():
             new.__dict__[name] = self.copy(attribute, _join(path, name))
-        for name in _slots(type(value)):
+        self._fill_slots(value, new, path)
+
+    def _fill_slots(self, value: Any, new: Any, path: str) -> None:
+        kind: Any = type(value)
+        for name in _slots(kind):
             if hasattr(value, name):
                 object.__setattr__(new, name, self.copy(getattr(value, name), _join(path, name)))
 
@@ -358,17 +359,18 @@ def _is_compiled(module: nn.Module) -> bool:
     return compiler is not None and isinstance(module, compiler.OptimizedModule)
 
 
-def _slots(kind: type) -> Iterator[str]:
+@lru_cache(maxsize=4096)
+def _slots(kind: Any) -> tuple[str, ...]:
+    names: list[str] = []
     for base in kind.__mro__:
         slots = base.__dict__.get("__slots__", ())
-        for name in (slots,) if isinstance(slots, str) else slots:
-            if name not in ("__dict__", "__weakref__"):
-                yield f"_{base.__name__.lstrip('_')}{name}" if name.startswith("__") else name
-
-
-@lru_cache(maxsize=4096)
-def _slots_of(kind: Any) -> tuple[str, ...]:
-    return tuple(_slots(kind))
+        private = f"_{base.__name__.lstrip('_')}"
+        names.extend(
+            f"{private}{name}" if name.startswith("__") else name
+            for name in ((slots,) if isinstance(slots, str) else slots)
+            if name not in ("__dict__", "__weakref__")
+        )
+    return tuple(names)
 
 
 def _join(path: str, name: str) -> str:

@@ -36,17 +36,26 @@ def run_real(
     observer = Observer(collector, layer_rules=layer_rules)
     hooks.attach(skeleton.modules, observer)
     begin = time.perf_counter()
-    try:
-        with process_state_kept(), FunctionObserver(observer), OperatorObserver(observer):
-            skeleton.model(*args, **kwargs)
-    except OpCountError:
-        raise
-    except Exception as error:
-        raise explained(error, observer, skeleton.model) from error
+    with process_state_kept(), FunctionObserver(observer), OperatorObserver(observer):
+        call(skeleton.model, args, kwargs, observer)
     return Execution("real", seconds=time.perf_counter() - begin)
 
 
-def explained(error: Exception, observer: Observer, model: nn.Module) -> ForwardError:
+def call(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], observer: Observer) -> None:
+    """Call a model that is observed.
+
+    Raises:
+        ForwardError: its forward raised.
+    """
+    try:
+        model(*args, **kwargs)
+    except OpCountError:
+        raise
+    except Exception as error:
+        raise _explained(error, observer, model) from error
+
+
+def _explained(error: Exception, observer: Observer, model: nn.Module) -> ForwardError:
     """What a forward raised, with the innermost layer it came from and the sizes that layer had."""
     problem = f"{type(error).__name__}: {error}".strip().rstrip(":")
     failure = observer.failure

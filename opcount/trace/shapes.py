@@ -21,7 +21,6 @@ from torch import nn
 from torch.nn.modules import module as module_calls
 
 from opcount.answers import ANSWERS, layer_answer
-from opcount.errors import OpCountError
 from opcount.ops import Call, Execution, Tree
 from opcount.rules import Rule, layer_rule
 from opcount.rules.registry import LAYERS
@@ -32,7 +31,7 @@ from opcount.trace.guard import process_state_kept
 from opcount.trace.memory import MEMORY, Remembered
 from opcount.trace.observer import Collector, Observer, transformed
 from opcount.trace.recalling import FunctionAnswerer
-from opcount.trace.run import explained
+from opcount.trace.run import call
 from opcount.trace.skeleton import Skeleton
 from opcount.trace.standins import NeedsValues, made
 
@@ -65,12 +64,7 @@ def run_shapes(
         OperatorAnswerer(observer),
     ):
         _refuse_autocast()
-        try:
-            skeleton.model(*args, **kwargs)
-        except OpCountError:
-            raise
-        except Exception as error:
-            raise explained(error, observer, skeleton.model) from error
+        call(skeleton.model, args, kwargs, observer)
     return Execution("shapes", seconds=time.perf_counter() - begin)
 
 
