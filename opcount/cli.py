@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from opcount import questions
-from opcount.errors import ForwardError, InputError, OpCountError
+from opcount.errors import ForwardError, InputError, OpCountError, described
 from opcount.parsing import did_you_mean, nearest, parse_argument, parse_size
 from opcount.report import FORMATS
 
@@ -71,8 +71,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         _complain(f"error: {error}{_hint(error)}")
         return BAD_INPUT
     except Exception as error:  # a bug of ours: no traceback unless it was asked for
-        from opcount.targets import described
-
         debug = "--debug" in words
         _trace(debug)
         more = "" if debug else "; this is a bug in opcount: --debug shows where, and a report of it is welcome"

@@ -40,6 +40,8 @@ def count(
     _check_model(model)
     if execution not in ("auto", "shapes", "real"):
         raise InputError(f"execution is 'auto', 'shapes' or 'real', not {execution!r}")
+    if not isinstance(convention, Convention):
+        raise InputError(f"convention is a Convention, as in Convention(bias=False), not {convention!r}")
     reason = ""
     if execution != "real":
         try:

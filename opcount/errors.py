@@ -40,3 +40,16 @@ class MissingExtraError(OpCountError):
 
 class ScalingError(OpCountError):
     """No exact law can be stated for the sizes asked for; the message says which size, and what to try."""
+
+
+def described(error: BaseException) -> str:
+    """An exception in one line, even one that cannot say what it is about.
+
+    >>> described(ValueError("no\\n  luck"))
+    'ValueError: no luck'
+    """
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # whatever a stranger's __str__ may raise
+        text = ""
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

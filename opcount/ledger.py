@@ -143,8 +143,16 @@ class Ledger:
 
 @lru_cache(maxsize=65_536)
 def _cost(term: Term, convention: Convention, _formula: Formula) -> OpCount:
-    """What a term costs by the formula that has its name now."""
-    return evaluate(term, convention)
+    """What a term costs by the formula that has its name now.
+
+    Raises:
+        RuleError: it costs a part of an operation, or less than none.
+    """
+    cost = evaluate(term, convention)
+    for figure, count in cost.to_dict().items():
+        if not isinstance(count, int) or count < 0:
+            raise RuleError(f"{term} has {count!r} {figure}, and a count is a whole number of 0 or more")
+    return cost
 
 
 _NEVER_CALLED = _Account()

@@ -17,7 +17,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from opcount import vision
-from opcount.errors import TargetError
+from opcount.errors import TargetError, described
 from opcount.parsing import did_you_mean, listed, nearest
 
 if TYPE_CHECKING:
@@ -290,13 +290,3 @@ def _kind(value: Any) -> str:
 def _models_hint(found: Any) -> str:
     models = [f"{found.__name__}:{name}" for name in models_in(found)] if isinstance(found, ModuleType) else []
     return f"; the models in it are {listed(models)}" if models else ""
-
-
-def described(error: BaseException) -> str:
-    """An exception in one line.
-
-    >>> described(ValueError("no\\n  luck"))
-    'ValueError: no luck'
-    """
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Any, TypeAlias
 
 from torch import nn
+from torch._library.custom_ops import CustomOpDef
 from torch._ops import OpOverload, OpOverloadPacket
 
 from opcount.errors import RuleError
@@ -165,6 +166,8 @@ def _register(subject: Any, made: Rule) -> None:
 def _place(subject: Any) -> tuple[dict[Any, Rule], Any]:
     if isinstance(subject, type) and issubclass(subject, nn.Module):
         return LAYERS, subject
+    if isinstance(subject, CustomOpDef):  # it is called through the operator that it defines
+        subject = subject._opoverload
     if isinstance(subject, (OpOverload, OpOverloadPacket)):
         return OPERATORS, operator_name(subject)
     if isinstance(subject, str):

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import Any
 
 from torch import nn
 
-from opcount.errors import ForwardError, OpCountError
+from opcount.errors import ForwardError, OpCountError, described
 from opcount.ops import Execution, tensors
 from opcount.trace import hooks
 from opcount.trace.functions import FunctionObserver
-from opcount.trace.guard import process_state_kept
+from opcount.trace.guard import deeper_recursion, process_state_kept
 from opcount.trace.observer import Collector, Observer
 from opcount.trace.operators import OperatorObserver
-from opcount.trace.skeleton import Skeleton
+from opcount.trace.skeleton import Skeleton, walk
 
 
 def run_real(
@@ -48,16 +49,28 @@ def call(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], observ
         ForwardError: its forward raised.
     """
     try:
-        model(*args, **kwargs)
+        with deeper_recursion():
+            model(*args, **kwargs)
     except OpCountError:
         raise
-    except Exception as error:
+    except RecursionError as error:
+        raise _too_deep(model) from error
+    except (Exception, SystemExit) as error:  # a forward that exits ends neither the command nor a caller's process
         raise _explained(error, observer, model) from error
 
 
-def _explained(error: Exception, observer: Observer, model: nn.Module) -> ForwardError:
+def _too_deep(model: nn.Module) -> ForwardError:
+    """A forward that calls deeper than Python allows, with how deep the modules are nested."""
+    depth = max(path.count(".") + 1 if path else 0 for path, _ in walk(model))
+    return ForwardError(
+        f"{type(model).__name__} calls deeper than Python's recursion limit of {sys.getrecursionlimit():,} allows; its "
+        f"modules are nested {depth:,} deep. Nest it less deeply, or call sys.setrecursionlimit first"
+    )
+
+
+def _explained(error: BaseException, observer: Observer, model: nn.Module) -> ForwardError:
     """What a forward raised, with the innermost layer it came from and the sizes that layer had."""
-    problem = f"{type(error).__name__}: {error}".strip().rstrip(":")
+    problem = described(error)
     failure = observer.failure
     if failure is None or failure.exception is not error:
         return ForwardError(f"{type(model).__name__} could not be called: {problem}")
