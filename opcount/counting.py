@@ -19,6 +19,7 @@ from opcount.trace.describe import describe
 from opcount.trace.guard import garbage_kept
 from opcount.trace.run import run_real
 from opcount.trace.shapes import run_shapes
+from opcount.trace.sight import unobserved
 from opcount.trace.skeleton import Skeleton, clone
 from opcount.trace.standins import StandIns
 
@@ -42,17 +43,19 @@ def count(
         raise InputError(f"execution is 'auto', 'shapes' or 'real', not {execution!r}")
     if not isinstance(convention, Convention):
         raise InputError(f"convention is a Convention, as in Convention(bias=False), not {convention!r}")
-    reason = ""
-    if execution != "real":
-        try:
-            return _by_shapes(model, inputs, kwargs, convention, layer_rules)
-        except (InputError, RuleError):
-            raise
-        except Exception as error:
-            if execution == "shapes":
-                raise ForwardError(f"shapes alone are not enough: {error}; execution='real' runs the model") from error
-            reason = str(error).partition("\n")[0]
-    return _by_running(model, inputs, kwargs, convention, layer_rules, reason)
+    with unobserved():
+        reason = ""
+        if execution != "real":
+            try:
+                return _by_shapes(model, inputs, kwargs, convention, layer_rules)
+            except (InputError, RuleError):
+                raise
+            except Exception as error:
+                if execution == "shapes":
+                    needs = f"shapes alone are not enough: {error}; execution='real' runs the model"
+                    raise ForwardError(needs) from error
+                reason = str(error).partition("\n")[0]
+        return _by_running(model, inputs, kwargs, convention, layer_rules, reason)
 
 
 def _by_shapes(

@@ -26,6 +26,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 from torch.utils.hooks import RemovableHandle
 
+from opcount.trace.sight import Observing
 from opcount.trace.standins import StandIns, stand_in
 
 _SHARED = (
@@ -140,6 +141,8 @@ class Copier:
     def _fill_module(self, module: nn.Module, new: nn.Module, path: str) -> None:
         """As :meth:`_fill`, for the many attributes a module has of which few need copying."""
         own = module.__dict__
+        if isinstance(own.get("forward"), Observing):  # what an outer count has put there is none of this one's
+            own = {name: value for name, value in own.items() if name != "forward"}
         attributes = own.copy()
         tables, others = _layout(own)
         for name in tables:  # of hooks, ten to a module, nearly always empty

@@ -5,43 +5,81 @@ from __future__ import annotations
 import gc
 import random
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 
 
+class _Process:
+    """What all threads share: kept by the first count that begins, and put back by the last that ends."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.counts = 0
+        self.drew = False
+        self.kept: tuple[Any, ...] = ()
+        self.on_devices: list[tuple[Any, Any]] = []
+        self.limit = 0
+
+    def enter(self) -> None:
+        """A count begins. There is room for its frames on top of the forward's: one a module, and those innermost."""
+        with self.lock:
+            self.counts += 1
+            if self.counts > 1:
+                return
+            numpy: Any = sys.modules.get("numpy.random")
+            self.kept = torch.get_rng_state(), random.getstate(), numpy.get_state() if numpy else None
+            self.on_devices = [(device, device.get_rng_state_all()) for device in _devices_in_use()]
+            self.seed, self.dtype = torch.initial_seed(), torch.get_default_dtype()
+            self.drew = False
+            self.limit = sys.getrecursionlimit()
+            sys.setrecursionlimit(self.limit + min(self.limit // 3, 1000) + 300)
+
+    def leave(self, drew: bool) -> None:
+        """A count has ended.
+
+        Other threads draw from the same random states. Beside them a state of PyTorch's is only put back if a count
+        has drawn from it, or a training elsewhere would see its random numbers twice.
+        """
+        with self.lock:
+            self.counts -= 1
+            self.drew |= drew
+            if self.counts:
+                return
+            sys.setrecursionlimit(self.limit)
+            if torch.get_default_dtype() != self.dtype:
+                torch.set_default_dtype(self.dtype)
+            numpy: Any = sys.modules.get("numpy.random")
+            if random.getstate() != self.kept[1]:
+                random.setstate(self.kept[1])
+            if numpy and self.kept[2]:
+                numpy.set_state(self.kept[2])
+            if self.drew or threading.active_count() == 1 or torch.initial_seed() != self.seed:
+                torch.set_rng_state(self.kept[0])
+                for device, states in self.on_devices:
+                    device.set_rng_state_all(states)
+
+
+_PROCESS = _Process()
+
+
 @contextmanager
-def process_state_kept() -> Iterator[None]:
-    """Random states of every device in use, of Python and of numpy, grad mode and default dtype, as they were."""
-    numpy: Any = sys.modules.get("numpy.random")
-    devices = _devices_in_use()
-    before = torch.get_rng_state(), random.getstate(), numpy.get_state() if numpy else None
-    on_devices = [(device, device.get_rng_state_all()) for device in devices]
-    grad, dtype = torch.is_grad_enabled(), torch.get_default_dtype()
+def process_state_kept(drew: Callable[[], bool]) -> Iterator[None]:
+    """Random states of every device in use, of Python and of numpy, grad mode, default dtype and recursion limit.
+
+    Args:
+        drew: whether, at the end, what ran within has drawn random numbers.
+    """
+    grad = torch.is_grad_enabled()
+    _PROCESS.enter()
     try:
         yield
     finally:
         torch.set_grad_enabled(grad)
-        torch.set_default_dtype(dtype)
-        torch.set_rng_state(before[0])
-        random.setstate(before[1])
-        if numpy:
-            numpy.set_state(before[2])
-        for device, states in on_devices:
-            device.set_rng_state_all(states)
-
-
-@contextmanager
-def deeper_recursion() -> Iterator[None]:
-    """Room for the frames of observing on top of the forward's own: one a module, and what is below the innermost."""
-    limit = sys.getrecursionlimit()
-    sys.setrecursionlimit(limit + min(limit // 3, 1000) + 300)
-    try:
-        yield
-    finally:
-        sys.setrecursionlimit(limit)
+        _PROCESS.leave(drew())
 
 
 @contextmanager

@@ -89,12 +89,18 @@ class Observer:
     Args:
         collector: what is told.
         layer_rules: whether layers are counted by their own rules; without, by what they call.
+
+    Attributes:
+        failure: the innermost layer that the last exception came from.
+        drew: whether anything that ran has drawn random numbers.
+        recording: what a function that is running was seen to do.
     """
 
     def __init__(self, collector: Collector, *, layer_rules: bool = True) -> None:
         self.collector = collector
         self.layer_rules = layer_rules
         self.failure: Failure | None = None
+        self.drew = False
         self.recording: Recording | None = None
         self._frames: list[_Frame] = []
         self._owners = 0

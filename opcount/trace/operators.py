@@ -12,8 +12,10 @@ from opcount.ops import Call
 from opcount.rules import operator_name, operator_rule
 from opcount.trace.describe import describe
 from opcount.trace.observer import Observer
+from opcount.trace.sight import Observing
 
 _COMPOSITE = torch._C.DispatchKey.CompositeImplicitAutograd
+_DRAWS = torch.Tag.nondeterministic_seeded
 
 
 def is_sparse(value: Any) -> bool:
@@ -21,7 +23,7 @@ def is_sparse(value: Any) -> bool:
     return isinstance(value, torch.Tensor) and value.layout not in (torch.strided, torch.jagged)
 
 
-class OperatorObserver(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class OperatorObserver(Observing, TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts each operator that nobody owns by its rule, or reports it as uncounted."""
 
     def __init__(self, observer: Observer) -> None:
@@ -37,6 +39,8 @@ class OperatorObserver(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self, func: OpOverload, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
+        if _DRAWS in func.tags:
+            self.observer.drew = True
         if self.observer.owned:
             return func(*args, **kwargs)
         rule = operator_rule(func)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from typing import Any
 
@@ -12,7 +11,7 @@ from opcount.errors import ForwardError, OpCountError, described
 from opcount.ops import Execution, tensors
 from opcount.trace import hooks
 from opcount.trace.functions import FunctionObserver
-from opcount.trace.guard import deeper_recursion, process_state_kept
+from opcount.trace.guard import process_state_kept
 from opcount.trace.observer import Collector, Observer
 from opcount.trace.operators import OperatorObserver
 from opcount.trace.skeleton import Skeleton, walk
@@ -37,7 +36,7 @@ def run_real(
     observer = Observer(collector, layer_rules=layer_rules)
     hooks.attach(skeleton.modules, observer)
     begin = time.perf_counter()
-    with process_state_kept(), FunctionObserver(observer), OperatorObserver(observer):
+    with process_state_kept(lambda: observer.drew), FunctionObserver(observer), OperatorObserver(observer):
         call(skeleton.model, args, kwargs, observer)
     return Execution("real", seconds=time.perf_counter() - begin)
 
@@ -49,8 +48,7 @@ def call(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], observ
         ForwardError: its forward raised.
     """
     try:
-        with deeper_recursion():
-            model(*args, **kwargs)
+        model(*args, **kwargs)
     except OpCountError:
         raise
     except RecursionError as error:
@@ -63,8 +61,8 @@ def _too_deep(model: nn.Module) -> ForwardError:
     """A forward that calls deeper than Python allows, with how deep the modules are nested."""
     depth = max(path.count(".") + 1 if path else 0 for path, _ in walk(model))
     return ForwardError(
-        f"{type(model).__name__} calls deeper than Python's recursion limit of {sys.getrecursionlimit():,} allows; its "
-        f"modules are nested {depth:,} deep. Nest it less deeply, or call sys.setrecursionlimit first"
+        f"RecursionError: {type(model).__name__} calls deeper than Python's recursion limit allows; its modules are "
+        f"nested {depth:,} deep. Nest it less deeply, or raise the limit first by sys.setrecursionlimit"
     )
 
 

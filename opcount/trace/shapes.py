@@ -32,6 +32,7 @@ from opcount.trace.memory import MEMORY, Remembered
 from opcount.trace.observer import Collector, Observer, transformed
 from opcount.trace.recalling import FunctionAnswerer
 from opcount.trace.run import call
+from opcount.trace.sight import Observing
 from opcount.trace.skeleton import Skeleton
 from opcount.trace.standins import NeedsValues, made
 
@@ -57,7 +58,7 @@ def run_shapes(
     hooks.attach(modules, observer)
     begin = time.perf_counter()
     with (
-        process_state_kept(),
+        process_state_kept(lambda: observer.drew),
         torch.inference_mode(False),
         torch.no_grad(),
         FunctionAnswerer(observer),
@@ -78,7 +79,7 @@ _CALLERS = frozenset(
 """What runs a layer's forward when the layer is called, between the hooks that it has."""
 
 
-class Stub:
+class Stub(Observing):
     """Stands where a layer's forward is looked up: answers where it can, else it is that forward.
 
     It sits inside all hooks and is told what they made of the arguments, so it does what our own hooks would do. Only

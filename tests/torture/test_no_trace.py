@@ -1,0 +1,147 @@
+"""The model and the process are as they were: after a count, and after a fault at every point of one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from opcount import OpCountError, profile
+from tests.torture import fingerprint
+from tests.torture.faults import fault
+from tests.torture.subjects import Subject, drawn, gauntlet, torchvision
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+Property = Callable[[str, object], None]
+ERRORS = [RuntimeError, KeyboardInterrupt, MemoryError]
+EXECUTIONS = ["auto", "real"]
+EVERYDAY = ["resnet18", "mobilenet_v2", "shufflenet_v2_x0_5", "squeezenet1_1"]
+
+
+def unchanged(subject: Subject, execution: str) -> None:
+    """Count a model and find nothing changed."""
+    with subject.context():
+        model, inputs, kwargs = subject.build()
+        before = fingerprint.of_model(model), fingerprint.of_process(), _of_inputs(inputs, kwargs)
+        profile(model, inputs, kwargs=kwargs, execution=execution)
+        after = fingerprint.of_model(model), fingerprint.of_process(), _of_inputs(inputs, kwargs)
+    for then, now in zip(before, after, strict=True):
+        assert fingerprint.differences(then, now) == []
+
+
+def struck(subject: Subject, error: type[BaseException], execution: str, step: int = 1) -> int:
+    """Strike a count at every ``step``-th point in turn; each time it ends well or in an error, and nothing changed."""
+    with subject.context():
+        model, inputs, kwargs = subject.build()
+        profile(model, inputs, kwargs=kwargs, execution=execution)  # or what is remembered of it would come too late
+        with fault(error, None) as whole:
+            right = profile(model, inputs, kwargs=kwargs, execution=execution).ops
+        before = fingerprint.of_model(model), fingerprint.of_process()
+        for point in range(0, whole.points, step):
+            with fault(error, point) as fell:
+                ended = _ended(lambda: profile(model, inputs, kwargs=kwargs, execution=execution), error)
+            assert fell.happened, f"point {point} of {whole.points} was never reached"
+            assert ended is None or ended.ops == right
+            then, now = before, (fingerprint.of_model(model), fingerprint.of_process())
+            changed = [*fingerprint.differences(then[0], now[0]), *fingerprint.differences(then[1], now[1])]
+            assert changed == [], f"struck by {error.__name__} at point {point}"
+        assert profile(model, inputs, kwargs=kwargs, execution=execution).ops == right
+    return len(range(0, whole.points, step))
+
+
+def _ended(count: Callable[[], Any], error: type[BaseException]) -> Any:
+    try:
+        return count()
+    except (OpCountError, error):
+        return None
+
+
+def _of_inputs(inputs: Any, kwargs: Any) -> fingerprint.Print:
+    return {"inputs": fingerprint.of_value(inputs), "kwargs": fingerprint.of_value(kwargs)}
+
+
+@pytest.mark.parametrize("execution", EXECUTIONS)
+@pytest.mark.parametrize("subject", gauntlet(), ids=str)
+def test_the_gauntlet_leaves_no_trace(subject: Subject, execution: str, record_property: Property) -> None:
+    unchanged(subject, execution)
+    record_property("models fingerprinted", 1)
+
+
+@pytest.mark.parametrize("execution", EXECUTIONS)
+@pytest.mark.parametrize("seed", range(40))
+def test_random_networks_leave_no_trace(seed: int, execution: str, record_property: Property) -> None:
+    unchanged(drawn(seed), execution)
+    record_property("models fingerprinted", 1)
+
+
+@pytest.mark.parametrize("subject", torchvision(*EVERYDAY), ids=str)
+def test_torchvision_leaves_no_trace(subject: Subject, record_property: Property) -> None:
+    unchanged(subject, "auto")
+    record_property("models fingerprinted", 1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("subject", torchvision(), ids=str)
+def test_all_of_torchvision_leaves_no_trace(subject: Subject, record_property: Property) -> None:
+    unchanged(subject, "auto")
+    record_property("models fingerprinted", 1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(40, 500))
+def test_many_random_networks_leave_no_trace(seed: int, record_property: Property) -> None:
+    for execution in EXECUTIONS:
+        unchanged(drawn(seed), execution)
+    record_property("models fingerprinted", 2)
+
+
+@pytest.mark.parametrize("error", ERRORS)
+@pytest.mark.parametrize("execution", EXECUTIONS)
+@pytest.mark.parametrize("seed", range(4))
+def test_a_fault_at_every_point(
+    seed: int, execution: str, error: type[BaseException], record_property: Property
+) -> None:
+    record_property("faults injected", struck(drawn(seed), error, execution))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("error", ERRORS)
+@pytest.mark.parametrize("execution", EXECUTIONS)
+@pytest.mark.parametrize("subject", [*gauntlet(), *(drawn(seed) for seed in range(4, 60))], ids=str)
+def test_a_fault_at_every_point_of_the_gauntlet(
+    subject: Subject, execution: str, error: type[BaseException], record_property: Property
+) -> None:
+    record_property("faults injected", struck(subject, error, execution))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("error", ERRORS)
+@pytest.mark.parametrize("subject", torchvision(*EVERYDAY, "vit_b_32", "swin_t", "googlenet"), ids=str)
+def test_a_fault_all_over_torchvision(subject: Subject, error: type[BaseException], record_property: Property) -> None:
+    record_property("faults injected", struck(subject, error, "auto", step=7))
+
+
+def test_the_fingerprint_sees_what_changes() -> None:
+    """A check that finds nothing has to be able to find something."""
+    model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
+    changes: list[Callable[[], object]] = [
+        lambda: model[0].weight.data.add_(1e-7),
+        lambda: model[1].running_mean.add_(1),
+        lambda: model[0].train(False),
+        lambda: model.register_forward_hook(lambda *_: None),
+        lambda: setattr(model[0], "cache", 1),
+        lambda: model[0].weight.requires_grad_(False),
+        lambda: setattr(model[0].bias, "grad", torch.ones(2)),
+        lambda: model.append(nn.ReLU()),
+    ]
+    for change in changes:
+        before = fingerprint.of_model(model)
+        change()
+        assert fingerprint.differences(before, fingerprint.of_model(model))
+    before = fingerprint.of_process()
+    torch.rand(1)
+    assert fingerprint.differences(before, fingerprint.of_process()) == ["torch random state"]
