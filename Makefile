@@ -5,7 +5,7 @@ PY     := $(VENV)/bin/python
 READY  := $(VENV)/.ready
 WORKERS ?= 2
 
-.PHONY: help demo test test-all lint format bench zoo wheel clean
+.PHONY: help demo test test-all torture lint format bench zoo wheel clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -26,6 +26,9 @@ test: $(READY) ## the everyday tests
 
 test-all: $(READY) ## every test, the slow ones too
 	$(PY) -m pytest -n $(WORKERS) --hypothesis-profile=thorough
+
+torture: $(READY) ## faults, hostile models and inputs in great number, and the figures of docs/reliability.md
+	$(PY) -m benchmarks.torture --write --workers $(WORKERS)
 
 lint: $(READY) ## formatting, lint, types, import contracts
 	$(PY) -m ruff format --check .

@@ -74,6 +74,8 @@ def check_target(path: str) -> None:
     if not path or target.is_dir():
         what = "a folder" if path else "no name"
         raise InputError(f"cannot write to {path!r}: it is {what}; give the name of a file")
+    if target.is_symlink():  # what is left of links that have been followed
+        raise InputError(f"cannot write to {path!r}: it is a link that leads back to itself")
     if _is_device(path):
         return
     if not folder.is_dir():

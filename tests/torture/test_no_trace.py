@@ -12,11 +12,11 @@ from torch import nn
 from opcount import OpCountError, profile
 from tests.torture import fingerprint
 from tests.torture.faults import fault
+from tests.torture.figures import did
 from tests.torture.subjects import Subject, drawn, gauntlet, torchvision
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
-Property = Callable[[str, object], None]
 ERRORS = [RuntimeError, KeyboardInterrupt, MemoryError]
 EXECUTIONS = ["auto", "real"]
 EVERYDAY = ["resnet18", "mobilenet_v2", "shufflenet_v2_x0_5", "squeezenet1_1"]
@@ -31,9 +31,10 @@ def unchanged(subject: Subject, execution: str) -> None:
         after = fingerprint.of_model(model), fingerprint.of_process(), _of_inputs(inputs, kwargs)
     for then, now in zip(before, after, strict=True):
         assert fingerprint.differences(then, now) == []
+    did("models fingerprinted")
 
 
-def struck(subject: Subject, error: type[BaseException], execution: str, step: int = 1) -> int:
+def struck(subject: Subject, error: type[BaseException], execution: str, step: int = 1) -> None:
     """Strike a count at every ``step``-th point in turn; each time it ends well or in an error, and nothing changed."""
     with subject.context():
         model, inputs, kwargs = subject.build()
@@ -49,8 +50,8 @@ def struck(subject: Subject, error: type[BaseException], execution: str, step: i
             then, now = before, (fingerprint.of_model(model), fingerprint.of_process())
             changed = [*fingerprint.differences(then[0], now[0]), *fingerprint.differences(then[1], now[1])]
             assert changed == [], f"struck by {error.__name__} at point {point}"
+            did("faults injected")
         assert profile(model, inputs, kwargs=kwargs, execution=execution).ops == right
-    return len(range(0, whole.points, step))
 
 
 def _ended(count: Callable[[], Any], error: type[BaseException]) -> Any:
@@ -66,63 +67,54 @@ def _of_inputs(inputs: Any, kwargs: Any) -> fingerprint.Print:
 
 @pytest.mark.parametrize("execution", EXECUTIONS)
 @pytest.mark.parametrize("subject", gauntlet(), ids=str)
-def test_the_gauntlet_leaves_no_trace(subject: Subject, execution: str, record_property: Property) -> None:
+def test_the_gauntlet_leaves_no_trace(subject: Subject, execution: str) -> None:
     unchanged(subject, execution)
-    record_property("models fingerprinted", 1)
 
 
 @pytest.mark.parametrize("execution", EXECUTIONS)
 @pytest.mark.parametrize("seed", range(40))
-def test_random_networks_leave_no_trace(seed: int, execution: str, record_property: Property) -> None:
+def test_random_networks_leave_no_trace(seed: int, execution: str) -> None:
     unchanged(drawn(seed), execution)
-    record_property("models fingerprinted", 1)
 
 
 @pytest.mark.parametrize("subject", torchvision(*EVERYDAY), ids=str)
-def test_torchvision_leaves_no_trace(subject: Subject, record_property: Property) -> None:
+def test_torchvision_leaves_no_trace(subject: Subject) -> None:
     unchanged(subject, "auto")
-    record_property("models fingerprinted", 1)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("subject", torchvision(), ids=str)
-def test_all_of_torchvision_leaves_no_trace(subject: Subject, record_property: Property) -> None:
+def test_all_of_torchvision_leaves_no_trace(subject: Subject) -> None:
     unchanged(subject, "auto")
-    record_property("models fingerprinted", 1)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(40, 500))
-def test_many_random_networks_leave_no_trace(seed: int, record_property: Property) -> None:
+def test_many_random_networks_leave_no_trace(seed: int) -> None:
     for execution in EXECUTIONS:
         unchanged(drawn(seed), execution)
-    record_property("models fingerprinted", 2)
 
 
 @pytest.mark.parametrize("error", ERRORS)
 @pytest.mark.parametrize("execution", EXECUTIONS)
 @pytest.mark.parametrize("seed", range(4))
-def test_a_fault_at_every_point(
-    seed: int, execution: str, error: type[BaseException], record_property: Property
-) -> None:
-    record_property("faults injected", struck(drawn(seed), error, execution))
+def test_a_fault_at_every_point(seed: int, execution: str, error: type[BaseException]) -> None:
+    struck(drawn(seed), error, execution)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("error", ERRORS)
 @pytest.mark.parametrize("execution", EXECUTIONS)
 @pytest.mark.parametrize("subject", [*gauntlet(), *(drawn(seed) for seed in range(4, 60))], ids=str)
-def test_a_fault_at_every_point_of_the_gauntlet(
-    subject: Subject, execution: str, error: type[BaseException], record_property: Property
-) -> None:
-    record_property("faults injected", struck(subject, error, execution))
+def test_a_fault_at_every_point_of_the_gauntlet(subject: Subject, execution: str, error: type[BaseException]) -> None:
+    struck(subject, error, execution)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("error", ERRORS)
 @pytest.mark.parametrize("subject", torchvision(*EVERYDAY, "vit_b_32", "swin_t", "googlenet"), ids=str)
-def test_a_fault_all_over_torchvision(subject: Subject, error: type[BaseException], record_property: Property) -> None:
-    record_property("faults injected", struck(subject, error, "auto", step=7))
+def test_a_fault_all_over_torchvision(subject: Subject, error: type[BaseException]) -> None:
+    struck(subject, error, "auto", step=7)
 
 
 def test_the_fingerprint_sees_what_changes() -> None:
