@@ -3,7 +3,7 @@
     python -m benchmarks.torture [--write]
 
 Runs every test under ``tests/torture``, the slow ones too, with Hypothesis at its most thorough. With ``--write`` the
-figures are kept in ``benchmarks/results/torture.txt``.
+figures go into ``docs/reliability.md``.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from collections import Counter
 from pathlib import Path
 from xml.etree import ElementTree
 
-from benchmarks.environment import environment, write
+from benchmarks.environment import environment
 
 ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "reliability.md"
 
 
 def figures(report: Path) -> tuple[Counter[str], Counter[str]]:
@@ -36,7 +37,7 @@ def figures(report: Path) -> tuple[Counter[str], Counter[str]]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--write", action="store_true", help="keep the figures in benchmarks/results")
+    parser.add_argument("--write", action="store_true", help="put the figures into docs/reliability.md")
     parser.add_argument("--workers", default="2", help="how many processes")
     options = parser.parse_args()
     begin = time.perf_counter()
@@ -46,13 +47,15 @@ def main() -> int:
         command += ["--hypothesis-profile=thorough", f"--junitxml={report}", "-o", "junit_family=xunit1"]
         code = subprocess.run(command, cwd=ROOT, check=False).returncode
         done, ended = figures(report)
-    lines = [environment(), "", *(f"{name:<28}{count:>10,}" for name, count in sorted(done.items()))]
-    lines += [f"{'tests ' + outcome:<28}{count:>10,}" for outcome, count in sorted(ended.items())]
-    lines += [f"{'minutes':<28}{(time.perf_counter() - begin) / 60:>10.1f}"]
-    text = "\n".join(lines)
+    minutes = f"{(time.perf_counter() - begin) / 60:.1f}"
+    rows = [*sorted(done.items()), *((f"tests {how}", count) for how, count in sorted(ended.items()))]
+    table = "\n".join(["| | |", "|---|---:|", *(f"| {what} | {count:,} |" for what, count in rows)])
+    text = f"{environment()}, {minutes} minutes:\n\n{table}\n"
     print(text)
     if options.write and code == 0:
-        write("torture.txt", text)
+        before, rest = PAGE.read_text(encoding="utf-8").split("<!-- figures -->\n")
+        after = rest.partition("<!-- end of figures -->")[2]
+        PAGE.write_text(f"{before}<!-- figures -->\n{text}<!-- end of figures -->{after}", encoding="utf-8")
     return code
 
 
