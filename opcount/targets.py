@@ -130,8 +130,9 @@ def _import(name: str) -> ModuleType:
 
 
 def _no_module(missing: str) -> str:
-    parent = missing.rpartition(".")[0]
-    hint = did_you_mean(missing, _siblings(parent))
+    parent, _, last = missing.rpartition(".")
+    alike = nearest(last, (name.rpartition(".")[2] for name in _siblings(parent)))  # a shared package makes none alike
+    hint = did_you_mean(missing, [f"{parent}.{name}" if parent else name for name in alike])
     if not hint and not parent:
         hint = f"; it is looked for in {os.getcwd()} and among what is installed"
     if not hint and parent in sys.modules and not hasattr(sys.modules[parent], "__path__"):

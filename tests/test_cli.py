@@ -203,7 +203,7 @@ BAD = [
     (("lenet.models:Regular", "--zzz"), "there is no option --zzz; opcount --help shows all"),
     (("lenet.models:Regular", "--arg", "width"), "cannot read the argument 'width': write name=value"),
     (("lenet.models:Regular", "--arg", "1x=3"), "cannot read the argument '1x=3'"),
-    (("lenet.models:Regular", "--arg", "width=3"), "takes no argument 'width'"),
+    (("lenet.models:Regular", "--arg", "depth=3"), "takes no argument 'depth'"),
     (("lenet.models:Regular", "--only", "convolution"), "has the type or path 'convolution'; its types are"),
     (
         ("torch.nn:Embedding", "--arg", "num_embeddings=5", "--arg", "embedding_dim=3", "--input", "1,3"),
