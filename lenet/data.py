@@ -60,6 +60,15 @@ class Data:
         """How many images to train on and to test on."""
         return len(self.train_labels), len(self.test_labels)
 
+    def mean_and_deviation(self) -> tuple[float, float]:
+        """Of the training images' pixels, as shares of white: exact, from how often each of the 256 values occurs."""
+        counts = torch.zeros(256, dtype=torch.int64)
+        for images in torch.split(self.train_images, 1000):
+            counts += torch.bincount(images.flatten(), minlength=256)
+        shares, values = counts.double() / counts.sum(), torch.arange(256).double() / 255
+        mean = (shares * values).sum()
+        return mean.item(), (shares * (values - mean) ** 2).sum().sqrt().item()
+
     def held_out(self, count: int) -> Data:
         """The same training images with the last ones to test on, so that a choice never sees the test set.
 
@@ -163,7 +172,7 @@ def _fetch(raw: Path, archive: str, md5: str, say: Callable[[str], None]) -> Non
             try:
                 download_url(f"{mirror}{archive}", str(raw), archive, md5)
                 return
-            except (OSError, RuntimeError) as error:
+            except (OSError, RuntimeError) as error:  # noqa: PERF203
                 reasons.append(str(error))
     finally:
         socket.setdefaulttimeout(before)

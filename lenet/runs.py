@@ -32,8 +32,8 @@ def begin(folder: Path, description: Mapping[str, Any]) -> None:
     write_atomically(folder / "run.json", (json.dumps(description, indent=2) + "\n").encode())
 
 
-def settings_of(folder: Path) -> Settings:
-    """The settings that the run in a folder was started with.
+def description_of(folder: Path) -> dict[str, Any]:
+    """The ``run.json`` of the run in a folder.
 
     Raises:
         StudyError: there is no run, or its ``run.json`` cannot be read.
@@ -47,7 +47,16 @@ def settings_of(folder: Path) -> Settings:
         raise StudyError(f"{path} cannot be read: {error}") from error
     if not isinstance(saved, dict) or saved.get("schema") != SCHEMA:
         raise StudyError(f"{path} is no {SCHEMA} file")
-    return settings_from(saved)
+    return saved
+
+
+def settings_of(folder: Path) -> Settings:
+    """The settings that the run in a folder was started with.
+
+    Raises:
+        StudyError: there is no run, or its ``run.json`` cannot be read.
+    """
+    return settings_from(description_of(folder))
 
 
 @contextlib.contextmanager
