@@ -27,7 +27,7 @@ class PredictedLayer:
         path: where it is.
         before: what it costs.
         after: what it would cost.
-        parts: the two parts of the ratio of multiplications, exactly: the pointwise step's and the depthwise step's;
+        parts: the two parts of the ratio of multiplications, exactly: the depthwise step's and the pointwise step's;
             1/C_out and 1/K² in the plain case.
     """
 
@@ -154,5 +154,5 @@ def _in_dtype(cost: OpCount, term: Term) -> OpCount:
 
 def _parts(numbers: dict[str, Any], multiplier: int) -> tuple[Fraction, Fraction]:
     """The two fractions of the ratio, padding counted."""
-    pointwise = Fraction(multiplier * numbers["groups"], numbers["out_channels"])
-    return pointwise, Fraction(multiplier, prod(numbers["kernel"]))
+    depthwise = Fraction(multiplier * numbers["groups"], numbers["out_channels"])
+    return depthwise, Fraction(multiplier, prod(numbers["kernel"]))
