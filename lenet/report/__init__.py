@@ -1,0 +1,29 @@
+"""The report of a run: the study's tables, plots and questions, in the figures of that very run.
+
+``python -m lenet.report FOLDER`` writes it anew from what training has left in the folder, finished or not.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def write(folder: Path) -> list[Path]:
+    """Write ``report.md``, ``report.html`` and the figures as PNG and SVG into the folder of a run.
+
+    The same run gives the same bytes. All files are written, or none is touched.
+
+    Args:
+        folder: holds ``run.json`` and ``metrics.jsonl`` as training leaves them, of a run that may still go on.
+
+    Returns:
+        The files written, the report first.
+
+    Raises:
+        StudyError: the folder holds no run, or one that is damaged or has not finished an epoch; it cannot be written
+            to; or matplotlib or jinja2 is not installed.
+    """
+    from lenet.report.saving import save
+    from lenet.report.whole import files
+
+    return save(Path(folder), files(Path(folder)))

@@ -1,0 +1,136 @@
+"""The plots of a run: accuracy and loss against epoch, and accuracy against operations."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lenet.report.facts import Facts
+from lenet.report.frontier import Frontier
+from lenet.report.phrases import si, width_of
+from lenet.report.published import STUDY
+from lenet.report.run import KINDS
+from lenet.report.series import Course
+from lenet.report.style import PALETTE, alone
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SIZE = (6.4, 4.2)
+MARKERS = {"regular": "o", "depthwise": "s"}
+
+
+def accuracy(facts: Facts) -> Figure:
+    """Accuracy against epoch: test solid with its band, training dashed."""
+    figure, axes = _axes(facts, "accuracy", "accuracy (%)")
+    for each in facts.pair.courses:
+        _curve(axes, each, "test_accuracy", 100)
+        _curve(axes, each, "train_accuracy", 100)
+    if facts.comparable:
+        _references(axes, {kind: 100 * STUDY[kind].accuracy for kind in KINDS}, "{:.2f} %")
+    axes.margins(y=0.08)
+    axes.legend(loc="lower right")
+    return figure
+
+
+def loss(facts: Facts) -> Figure:
+    """Loss against epoch, on a logarithmic scale if no loss is zero."""
+    figure, axes = _axes(facts, "loss", "loss (cross-entropy)")
+    lowest = []
+    for each in facts.pair.courses:
+        for name in ("test_loss", "train_loss"):
+            _curve(axes, each, name, 1)
+            lowest += [point.low for point in each.over_epochs(name)]
+    if facts.comparable:
+        _references(axes, {kind: STUDY[kind].loss for kind in KINDS}, "{:.4f}")
+    if min(lowest) > 0:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axes.yaxis.set_minor_formatter(lambda *_: "")
+    axes.legend(loc="upper right")
+    return figure
+
+
+def pareto(facts: Facts, found: Frontier) -> Figure:
+    """Test accuracy against operations, a point for each network, and the front."""
+    figure, axes = _figure()
+    for kind in KINDS:
+        points = [point for point in found.points if point.kind == kind]
+        if not points:
+            continue
+        xs, ys = [point.operations for point in points], [100 * point.accuracy.mean for point in points]
+        below = [100 * (point.accuracy.mean - point.accuracy.low) for point in points]
+        above = [100 * (point.accuracy.high - point.accuracy.mean) for point in points]
+        bars: dict[str, Any] = {"yerr": (below, above)} if any(p.accuracy.seeds > 1 for p in points) else {}
+        axes.errorbar(
+            xs, ys, **bars, fmt=MARKERS[kind], color=PALETTE[kind], markersize=7, elinewidth=1.2, capsize=0, label=kind,
+            zorder=3,
+        )  # fmt: skip
+        for point, x, y in zip(points, xs, ys, strict=True):
+            where = (7, -12) if kind == "regular" else (-7, 6)
+            axes.annotate(
+                f"{width_of(point.width)}×", (x, y), xytext=where, textcoords="offset points", fontsize=9,
+                color=PALETTE[kind], ha="left" if kind == "regular" else "right",
+            )  # fmt: skip
+    front = found.front
+    axes.plot(
+        [point.operations for point in front], [100 * point.accuracy.mean for point in front],
+        drawstyle="steps-post", color=PALETTE["front"], linewidth=1.4, label="Pareto front", zorder=2,
+    )  # fmt: skip
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(lambda value, _: si(value))
+    axes.xaxis.set_minor_formatter(lambda *_: "")
+    axes.margins(x=0.1, y=0.12)
+    axes.grid(axis="x")
+    axes.set_xlabel("operations of the convolutions, an image")
+    axes.set_ylabel("test accuracy (%)")
+    axes.set_title(f"{facts.data}: accuracy against operations")
+    axes.legend(loc="lower right")
+    return figure
+
+
+def _figure() -> tuple[Figure, Any]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=SIZE, layout="constrained")
+    axes = figure.add_subplot()
+    alone(axes)
+    return figure, axes
+
+
+def _axes(facts: Facts, what: str, label: str) -> tuple[Figure, Any]:
+    from matplotlib.ticker import MaxNLocator
+
+    figure, axes = _figure()
+    last = max(each.horizon for each in facts.pair.courses)
+    axes.set_xlim(0.5 if last < 4 else 1 - 0.02 * last, last + (0.5 if last < 4 else 0.02 * last))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=9, min_n_ticks=1))
+    axes.set_xlabel("epoch")
+    axes.set_ylabel(label)
+    seeds = max(len(each.seeds) for each in facts.pair.courses)
+    axes.set_title(f"{facts.data}: {what} against epoch ({'one seed' if seeds == 1 else f'{seeds} seeds'})")
+    return figure, axes
+
+
+def _curve(axes: Any, each: Course, name: str, scale: float) -> None:
+    points = each.over_epochs(name)
+    epochs = range(1, len(points) + 1)
+    colour, testing = PALETTE[each.kind], name.startswith("test")
+    marker = MARKERS[each.kind] if testing and len(points) <= 20 else ("." if len(points) == 1 else None)
+    axes.plot(
+        epochs, [scale * point.mean for point in points], color=colour, linestyle="-" if testing else "--",
+        linewidth=2 if testing else 1.2, marker=marker, markersize=4.5, zorder=3 if testing else 2.5,
+        label=f"{each.kind}, {'test' if testing else 'training'}",
+    )  # fmt: skip
+    if testing and points[0].seeds > 1:
+        low, high = [scale * point.low for point in points], [scale * point.high for point in points]
+        axes.fill_between(epochs, low, high, color=colour, alpha=0.18, linewidth=0, zorder=1.5)
+
+
+def _references(axes: Any, values: dict[str, float], form: str) -> None:
+    """The study's final figures as dotted lines with their values at the left, where no curve ends."""
+    for kind, value in values.items():
+        axes.axhline(value, color=PALETTE[kind], linestyle=":", linewidth=1.2, zorder=1)
+        axes.annotate(
+            f"study {form.format(value)}", (0.01, value), xycoords=("axes fraction", "data"), xytext=(0, 3),
+            textcoords="offset points", fontsize=9, color=PALETTE[kind],
+        )  # fmt: skip
