@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-DEGREES, SCALE, PIXELS = 7.0, 0.07, 1.0
+DEGREES, SCALE, PIXELS = 4.0, 0.04, 0.7
 """The most an image is turned, grown or shrunk along each axis, and shifted."""
 
 

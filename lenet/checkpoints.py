@@ -105,7 +105,9 @@ def _read(path: Path) -> Any:
         if damaged:
             raise _refused(path, f"its part {damaged} is damaged")
         return torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, EOFError, zipfile.BadZipFile, pickle.UnpicklingError, RuntimeError, ValueError, KeyError) as error:
+    except pickle.UnpicklingError as error:
+        raise _refused(path, "it holds something else than tensors and plain values, which could run code") from error
+    except (OSError, EOFError, zipfile.BadZipFile, RuntimeError, ValueError, KeyError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise _refused(path, f"it is damaged or no checkpoint ({reason})") from error
 

@@ -96,7 +96,7 @@ def resolve(device: str) -> str:
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        torch.zeros(1, device=device)
+        torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise StudyError(f"there is no device {device!r} here: {str(error).splitlines()[0]}") from error
     return device

@@ -59,7 +59,7 @@ class _LeNet(nn.Sequential):
 
         def activated(name: str, number: int, layer: nn.Module, norm: nn.Module) -> None:
             layers[name] = layer
-            if batch_norm:
+            if batch_norm and not _normed_already(layer):
                 layers[f"norm{number}"] = norm
             layers[f"{activation}{number}"] = ACTIVATIONS[activation]()
 
@@ -72,6 +72,11 @@ class _LeNet(nn.Sequential):
         activated("fc1", 4, nn.Linear(third, hidden), nn.BatchNorm1d(hidden))
         layers["fc2"] = nn.Linear(hidden, CLASSES)
         super().__init__(layers)
+
+
+def _normed_already(layer: nn.Module) -> bool:
+    """Whether a norm behind a layer could add nothing: all its channels are multiples of the one normed within."""
+    return isinstance(layer, DepthwiseSeparable) and layer.depthwise.in_channels == 1
 
 
 class Regular(_LeNet):
@@ -101,7 +106,8 @@ class Depthwise(_LeNet):
     """LeNet-5 with every convolution a depthwise then a pointwise one: (N, 1, 28, 28) to (N, 10).
 
     Args:
-        width, activation, pooling, batch_norm: as of :class:`Regular`; batch norm stands behind both steps.
+        width, activation, pooling, batch_norm: as of :class:`Regular`; batch norm stands behind both steps of a
+            convolution, but behind the first alone where that has one channel.
 
     Raises:
         StudyError: as :class:`Regular` does.

@@ -28,7 +28,6 @@ def begin(folder: Path, description: Mapping[str, Any]) -> None:
     """
     if folder.exists() and (not folder.is_dir() or any(path.name != ".lock" for path in folder.iterdir())):
         raise StudyError(f"{folder} exists already: --resume goes on with the run in it, --out takes another folder")
-    make_folder(folder / "checkpoints")
     write_atomically(folder / "run.json", (json.dumps(description, indent=2) + "\n").encode())
 
 

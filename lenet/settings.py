@@ -15,9 +15,9 @@ FRONTIER = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
 """The width multipliers of ``--frontier``."""
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Job:
-    """One network to train: the order of jobs is the order of a run's metrics.
+    """One network to train.
 
     >>> Job(1.0, "depthwise", 3).name, Job(0.5, "regular", 0).name
     ('depthwise-seed3', 'regular-width0.5-seed0')
@@ -93,9 +93,9 @@ class Settings:
         return f"{self.dataset} (last {self.holdout} training images held out)" if self.holdout else self.dataset
 
     def jobs(self) -> list[Job]:
-        """Every network to train, teachers before their pupils."""
+        """Every network to train, teachers before their pupils, in the order of the run's metrics."""
         widths = FRONTIER if self.frontier else (1.0,)
-        return [Job(width, kind, seed) for width in widths for kind in KINDS for seed in range(self.seeds)]
+        return [Job(width, kind, seed) for width in widths for seed in range(self.seeds) for kind in KINDS]
 
     def teacher(self, job: Job) -> Job | None:
         """The network whose answers a job learns from: the regular one of the same width and seed, if any."""

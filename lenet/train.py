@@ -20,6 +20,7 @@ from lenet.checkpoints import load_state, weights_path
 from lenet.data import DATASETS, Data, load
 from lenet.distributed import Group, join, launched, leave, place, resolve
 from lenet.errors import StudyError
+from lenet.files import make_folder
 from lenet.metrics import Epoch, write_metrics
 from lenet.progress import Live
 from lenet.recipes import RECIPES, recipe_of
@@ -135,6 +136,7 @@ def _plan(
         started = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
         command = command_line("lenet.train", words)
         begin(folder, describe(settings, data.sizes, command, started) | {"data_dir": str(data_folder)})
+    make_folder(folder / "checkpoints")
     states = [load_state(folder, job, settings) for job in settings.jobs()]
     epochs = [epoch for state in states if state for epoch in state[1]]
     plan = Plan(work, data, epochs, data.name == "digits" and options.dataset in (None, "auto"))
@@ -192,7 +194,7 @@ def _settings(options: argparse.Namespace, data: Data, group: Group) -> Settings
         holdout=options.holdout or 0,
         device=resolve(options.device or "auto"),
         world_size=group.world_size,
-        torch=torch.__version__,
+        torch=str(torch.__version__),
     )
 
 
@@ -221,7 +223,7 @@ def _agree(options: argparse.Namespace, settings: Settings, group: Group) -> Non
         given.pop("frontier", None)
     if given.get("device") == "auto":
         del given["device"]
-    asked = replace(settings, **given, world_size=group.world_size, torch=torch.__version__)
+    asked = replace(settings, **given, world_size=group.world_size, torch=str(torch.__version__))
     if differences := settings.differences(asked):
         raise StudyError(
             f"the run in {options.out} was started with other settings: {', '.join(differences)}; "
