@@ -169,7 +169,13 @@ def _ends(facts: Facts) -> Iterator[str]:
         return
     span = next(each[0] for each in found.values() if each is not None)
     parts = [f"{kind} {_trend(value)}" for kind, value in slopes.items()]
-    yield f"Over the last {span} epochs {' and '.join(parts)}."
+    closing = ""
+    if len(slopes) == 2 and facts.lost is not None:
+        shrinks = (slopes["depthwise"] - slopes["regular"]) * (1 if facts.lost >= 0 else -1)
+        if abs(shrinks) >= FLAT:
+            change = "shrinks" if shrinks > 0 else "grows"
+            closing = f": the difference {change} by {abs(100 * shrinks):.2f} points an epoch"
+    yield f"Over the last {span} epochs {' and '.join(parts)}{closing}."
 
 
 def _trend(value: float) -> str:

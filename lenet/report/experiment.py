@@ -61,11 +61,12 @@ def _words(facts: Facts) -> Iterator[str]:
 def settings(facts: Facts) -> Table:
     """What the run was asked for."""
     run = facts.run
+    unused = () if run.settings.get("distillation") is not None else ("temperature",)
     origin = f" ({ORIGINS[facts.data_set]})" if facts.data_set in ORIGINS else ""
     rows = [
         ("data set", f"{facts.data}{origin}: {run.train_images:,} training and {run.test_images:,} test images"),
         ("recipe", run.recipe),
-        *((LABELS[name], value) for name, value in run.settings.items() if value is not None),
+        *((LABELS[name], value) for name, value in run.settings.items() if value is not None and name not in unused),
         ("learning rate", f"{run.lr:g}"),
         ("batch", count(run.batch_size, "image")),
         ("width", width_of(facts.width)),

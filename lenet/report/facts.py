@@ -9,7 +9,7 @@ from statistics import fmean
 from lenet.report import published
 from lenet.report.costs import Costs, costs
 from lenet.report.phrases import count, listed, width_of
-from lenet.report.run import KINDS, Run
+from lenet.report.run import Run
 from lenet.report.series import Course, Pair, main_width, pair
 
 NAMES = {"mnist": "MNIST"}
@@ -105,16 +105,14 @@ def gather(run: Run) -> Facts:
     return Facts(run, width, pair(run, width), costs(run, width))
 
 
-def progress(facts: Facts) -> str:
-    """How far each network of the run has come, in words."""
-    run, parts = facts.run, []
-    for kind in KINDS:
-        if kind not in run.models:
-            continue
-        epochs = [each for each in run.done if (each.model, each.width) == (kind, facts.width)]
-        seeds = sum(each.epoch == run.epochs for each in epochs)
-        whole = len(run.seeds) * run.epochs
+def progress(run: Run) -> str:
+    """How far the networks of each kind have come, in words: one for each seed and width."""
+    parts = []
+    for kind in run.models:
+        epochs = [each for each in run.done if each.model == kind]
+        finished, networks = sum(each.epoch == run.epochs for each in epochs), len(run.seeds) * len(run.widths)
         parts.append(
-            f"{kind} has done {len(epochs):,} of {whole:,} epochs ({seeds} of {len(run.seeds)} seeds finished)"
+            f"{kind} has done {len(epochs):,} of {networks * run.epochs:,} epochs "
+            f"({finished} of {count(networks, 'network')} finished)"
         )
     return listed(parts)

@@ -17,6 +17,8 @@ from lenet.report.relation import relation
 from lenet.report.results import results
 from lenet.report.run import KINDS
 
+SPELLED = {"regular": "regular", "depthwise": "depthwise separable"}
+
 
 def paper(facts: Facts, found: Frontier | None) -> Paper:
     """The report of a run."""
@@ -45,11 +47,12 @@ def lead(facts: Facts) -> str:
     lost = facts.lost
     if lost is None:
         (only,) = facts.pair.courses
+        saving = f"do {less(before, after)} operations"
+        beside = f"{saving} when made depthwise separable" if only.kind == "regular" else f"{saving} than regular ones"
         return (
-            f"After {facts.epochs} on {facts.data}, LeNet-5{facts.wide} with {only.kind} convolutions classifies "
-            f"{percent(facts.accuracy(only.kind))} of the test images rightly. With depthwise separable convolutions "
-            "it does "
-            f"{less(before, after)} operations in them. {how}"
+            f"After {facts.epochs} on {facts.data}, LeNet-5{facts.wide} with {SPELLED[only.kind]} convolutions "
+            "classifies "
+            f"{percent(facts.accuracy(only.kind))} of the test images rightly. Its convolutions {beside}. {how}"
         )
     regular, depthwise = (percent(facts.accuracy(kind)) for kind in KINDS)
     if abs(lost) < EVEN:
@@ -88,7 +91,7 @@ def _warnings(facts: Facts) -> Iterator[str]:
         yield f"**Not tested on the test set:** {facts.held_out}. What is called test here are those images."
     if not run.finished:
         yield (
-            f"**This run is not finished:** {progress(facts)}. Figures are as of epoch {facts.pair.epoch}. Resume "
+            f"**This run is not finished:** {progress(run)}. Figures are as of epoch {facts.pair.epoch}. Resume "
             "the training, "
             "and this report is written anew."
         )

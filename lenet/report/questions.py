@@ -104,7 +104,7 @@ def _accuracy(facts: Facts) -> Iterator[str]:
     if lost is None:
         (only,) = pair.courses
         yield (
-            f"Nothing can be said yet: only the {only.kind} network was trained, to "
+            f"Nothing can be said: only the {only.kind} network was trained, to "
             f"{percent(facts.accuracy(only.kind))} on "
             f"{facts.data} after {facts.epochs}."
         )

@@ -16,6 +16,9 @@ def save(folder: Path, files: Mapping[str, bytes]) -> list[Path]:
         StudyError: they cannot be written; what was there is as it was.
     """
     parts: list[Path] = []
+    for name in files:
+        if (folder / name).is_dir():
+            raise StudyError(f"cannot write the report into {str(folder)!r}: its {name!r} is a folder; move it away")
     try:
         try:
             for name, data in files.items():

@@ -161,6 +161,14 @@ def test_a_full_disk_leaves_what_was_there(small: Path, monkeypatch: pytest.Monk
     assert contents(small) == before
 
 
+def test_a_folder_in_the_place_of_a_file(small: Path) -> None:
+    (small / "report.html").mkdir()
+    before = sorted(small.iterdir())
+    with pytest.raises(StudyError, match=r"its 'report.html' is a folder; move it away"):
+        saving.save(small, {"report.md": b"new", "report.html": b"new"})
+    assert sorted(small.iterdir()) == before
+
+
 @pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="the administrator may write anywhere")
 def test_a_folder_without_permission(small: Path) -> None:
     small.chmod(0o500)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -111,7 +112,7 @@ def test_convergence(by_hand: str) -> None:
         "than overfitting more. At the end the seeds lie apart by 2.00 percentage points for regular and 2.00 "
         "percentage "
         "points for depthwise. Over the last 3 epochs regular still rises by 1.50 points an epoch and depthwise still "
-        "rises by 2.00 points an epoch." in by_hand
+        "rises by 2.00 points an epoch: the difference shrinks by 0.50 points an epoch." in by_hand
     )
 
 
@@ -256,9 +257,9 @@ def test_a_half_finished_run(tmp_path: Path) -> None:
     metrics = [e for e in lines(ABOUT) if e["model"] == "regular" or (e["seed"] == 1 and e["epoch"] <= 7)]
     text = report(folder(tmp_path, ABOUT, metrics))
     assert (
-        "\n> **This run is not finished:** regular has done 45 of 45 epochs (3 of 3 seeds finished) and depthwise "
+        "\n> **This run is not finished:** regular has done 45 of 45 epochs (3 of 3 networks finished) and depthwise "
         "has done "
-        "7 of 45 epochs (0 of 3 seeds finished). Figures are as of epoch 7." in text
+        "7 of 45 epochs (0 of 3 networks finished). Figures are as of epoch 7." in text
     )
     assert text.splitlines()[2].startswith("After 7 epochs on MNIST")
     assert text.splitlines()[2].endswith("A single seed.")
@@ -269,9 +270,31 @@ def test_a_run_of_one_network_so_far(tmp_path: Path) -> None:
     metrics = [e for e in lines(ABOUT) if e["model"] == "regular" and e["seed"] == 0 and e["epoch"] <= 2]
     text = report(folder(tmp_path, ABOUT, metrics))
     assert "depthwise has done 0 of 45 epochs" in text
-    assert answer(text, 3).startswith("Nothing can be said yet: only the regular network was trained, to ")
+    assert "Its convolutions do 88.24 % fewer operations when made depthwise separable. A single seed." in text
+    assert answer(text, 3).startswith("Nothing can be said: only the regular network was trained, to ")
     assert row(text, "final test accuracy")[1:3] == ["–", "–"]
     assert row(text, "total operations")[:2] == ["804,776", "94,624"]
+
+
+def test_a_run_of_depthwise_alone(tmp_path: Path) -> None:
+    text = report(made_run(tmp_path, models=["depthwise"]))
+    assert "not finished" not in text
+    assert (
+        "LeNet-5 with depthwise separable convolutions classifies 97.00 % of the test images rightly. Its "
+        "convolutions do "
+        "88.24 % fewer operations than regular ones. Means of 3 seeds." in text
+    )
+    assert answer(text, 3).startswith(
+        "Nothing can be said: only the depthwise network was trained, to 97.00 % on MNIST"
+    )
+
+
+def test_networks_of_different_seeds_so_far(tmp_path: Path) -> None:
+    about = {**ABOUT, "epochs": 1, "seeds": [0, 1]}
+    metrics = [line("regular", 0, 1, 0.98), line("depthwise", 1, 1, 0.95)]
+    text = report(folder(tmp_path, about, metrics))
+    assert answer(text, 3).startswith("**3.00 percentage points.**")
+    assert "The two were trained with different seeds so far." in text
 
 
 def test_a_run_that_holds_images_out(tmp_path: Path) -> None:
@@ -310,6 +333,17 @@ def test_the_frontier(tmp_path: Path) -> None:
     assert row(text, "regular of width 1")[4] == "no"  # depthwise of width 2 is cheaper and better
     assert row(text, "depthwise of width 0.5")[4] == "yes"
     assert "After 2 epochs on MNIST, LeNet-5 with" in text  # width 1 is what the report is about
+
+
+def test_a_frontier_on_its_way(tmp_path: Path) -> None:
+    """Width 2 of depthwise has done one epoch of one of two seeds, and stays off the plot."""
+    made = made_frontier(tmp_path)
+    metrics = [json.loads(each) for each in (made / "metrics.jsonl").read_text().splitlines()]
+    kept = [e for e in metrics if (e["model"], e["width"]) != ("depthwise", 2.0) or (e["seed"], e["epoch"]) == (0, 1)]
+    text = report(folder(tmp_path / "half", json.loads((made / "run.json").read_text()), kept))
+    assert "depthwise has done 9 of 12 epochs (4 of 6 networks finished)" in text
+    assert "Not as far yet, and left out: depthwise of width 2." in text
+    assert "No depthwise network tried is as accurate as regular of width 1 (98.45 %)" in text
 
 
 def test_a_frontier_that_depthwise_does_not_reach(tmp_path: Path) -> None:
