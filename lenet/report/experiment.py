@@ -34,20 +34,17 @@ def _words(facts: Facts) -> Iterator[str]:
     run = facts.run
     yield (
         f"LeNet-5{facts.wide}, and its twin in which each of its {len(facts.costs.checks)} convolutions is a "
-        "depthwise and a "
-        f"pointwise one, learn {facts.data} from the same batches with the same seeds."
+        f"depthwise and a pointwise one, learn {facts.data} from the same batches with the same seeds."
     )
     if run.recipe == "original":
         yield (
             "The study names neither optimizer, learning rate, batch size nor activation: the original recipe is "
-            "LeNet-5's "
-            "own, and a reconstruction."
+            "LeNet-5's own, and a reconstruction."
         )
     else:
         yield (
-            f"The study names neither optimizer, learning rate, batch size nor activation; the {run.recipe} recipe "
-            "is not a "
-            "guess at them but a way of its own."
+            f"The study names neither optimizer, learning rate, batch size nor activation; the {run.recipe} recipe is "
+            "not a guess at them but a way of its own."
         )
     if run.settings.get("batch_norm") is not None:
         yield (
@@ -92,8 +89,8 @@ def architectures(facts: Facts) -> Figure:
         alt=f"Both networks as rows of feature maps, from an image of {facts.data} to the classes. {'; '.join(said)}.",
         caption=(
             f"{facts.data}: both networks{facts.wide}, from image to classes. Squares are feature maps, channels by "
-            "height by "
-            "width below them; above, what makes them, and the multiplications of convolutions and linear layers."
+            "height by width below them; above, what makes them, and the multiplications of convolutions and linear "
+            "layers."
         ),
         wide=True,
     )

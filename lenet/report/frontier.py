@@ -97,13 +97,11 @@ def figure(facts: Facts, found: Frontier) -> Figure:
         name=figure_name(facts, "pareto"),
         alt=(
             f"Scatter chart of test accuracy on {facts.data} against operations of the convolutions, with the Pareto "
-            "front. "
-            f"{'; '.join(said)}. On the front: {listed([point.name for point in found.front])}."
+            f"front. {'; '.join(said)}. On the front: {listed([point.name for point in found.front])}."
         ),
         caption=(
-            f"{facts.data}: test accuracy after {count(found.epoch, 'epoch')} against operations of the "
-            "convolutions, for "
-            "both kinds over width multipliers. The line is the Pareto front: no network is both cheaper and "
+            f"{facts.data}: test accuracy after {count(found.epoch, 'epoch')} against operations of the convolutions, "
+            "for both kinds over width multipliers. The line is the Pareto front: no network is both cheaper and "
             f"better.{band}"
         ),
     )
@@ -166,14 +164,12 @@ def _at_equal_accuracy(facts: Facts, found: Frontier) -> Iterator[str]:
         yield (
             f"{cheapest.name.capitalize()} is the cheapest depthwise network at least as accurate as {regular.name} "
             f"({percent(cheapest.accuracy.mean)} beside {percent(goal)}); it does {cheapest.operations:,} operations "
-            "instead of "
-            f"{regular.operations:,}, {less(regular.operations, cheapest.operations)}."
+            f"instead of {regular.operations:,}, {less(regular.operations, cheapest.operations)}."
         )
     else:
         nearest = max(depthwise, key=lambda point: point.accuracy.mean)
         yield (
             f"No depthwise network tried is as accurate as {regular.name} ({percent(goal)}); {nearest.name} comes "
-            "nearest, "
-            f"{points(goal - nearest.accuracy.mean)} below, with {nearest.operations:,} operations instead of "
-            f"{regular.operations:,}."
+            f"nearest, {points(goal - nearest.accuracy.mean)} below, with {nearest.operations:,} operations instead "
+            f"of {regular.operations:,}."
         )

@@ -51,8 +51,8 @@ def lead(facts: Facts) -> str:
         beside = f"{saving} when made depthwise separable" if only.kind == "regular" else f"{saving} than regular ones"
         return (
             f"After {facts.epochs} on {facts.data}, LeNet-5{facts.wide} with {SPELLED[only.kind]} convolutions "
-            "classifies "
-            f"{percent(facts.accuracy(only.kind))} of the test images rightly. Its convolutions {beside}. {how}"
+            f"classifies {percent(facts.accuracy(only.kind))} of the test images correctly. Its convolutions {beside}. "
+            f"{how}"
         )
     regular, depthwise = (percent(facts.accuracy(kind)) for kind in KINDS)
     if abs(lost) < EVEN:
@@ -61,8 +61,8 @@ def lead(facts: Facts) -> str:
         beside = f"{points(lost)} {'fewer' if lost > 0 else 'more'} than the regular one ({regular})"
     return (
         f"After {facts.epochs} on {facts.data}, LeNet-5{facts.wide} with depthwise separable convolutions classifies "
-        f"{depthwise} "
-        f"of the test images rightly, {beside}, with {less(before, after)} operations in its convolutions. {how}"
+        f"{depthwise} of the test images correctly, {beside}, with {less(before, after)} operations in its "
+        f"convolutions. {how}"
     )
 
 
@@ -84,14 +84,12 @@ def _warnings(facts: Facts) -> Iterator[str]:
         origin = f" ({ORIGINS[facts.data_set]})" if facts.data_set in ORIGINS else ""
         yield (
             f"**Trained on {facts.data_set}{origin}, not on MNIST.** The study's accuracies, losses and times are of "
-            "MNIST: they "
-            "stand beside this run's for orientation and can be neither reached nor missed on other data."
+            "MNIST: they stand beside this run's for orientation and can be neither reached nor missed on other data."
         )
     if facts.held_out:
         yield f"**Not tested on the test set:** {facts.held_out}. What is called test here are those images."
     if not run.finished:
         yield (
-            f"**This run is not finished:** {progress(run)}. Figures are as of epoch {facts.pair.epoch}. Resume "
-            "the training, "
-            "and this report is written anew."
+            f"**This run is not finished:** {progress(run)}. Figures are as of epoch {facts.pair.epoch}. Resume the "
+            "training, and this report is written anew."
         )

@@ -43,8 +43,7 @@ def _saved(facts: Facts) -> Iterator[str]:
     before, after = (facts.costs.of(kind).convolutions for kind in KINDS)
     yield (
         f"**{less(before.total, after.total).capitalize()} operations in the convolutions{networks}**: "
-        f"{after.total:,} instead of {before.total:,}. Multiplications are "
-        f"{less(before.macs, after.macs)} "
+        f"{after.total:,} instead of {before.total:,}. Multiplications are {less(before.macs, after.macs)} "
         f"({before.macs:,} to {after.macs:,}), additions {less(before.additions, after.additions)} "
         f"({before.additions:,} to {after.additions:,})."
     )
@@ -74,10 +73,9 @@ def _where(facts: Facts) -> Iterator[str]:
 def _relation(_: Facts) -> Iterator[str]:
     yield (
         f"**{F}** maps the multiplications x of a regular convolution to those of the separable one. The depthwise "
-        "step "
-        "filters once instead of once for each output channel, and so costs x/C_out; the pointwise step mixes "
-        "channels at "
-        "one tap instead of K², and so costs x/K². Input channels, image size, stride and padding play no part."
+        "step filters once instead of once for each output channel, and so costs x/C_out; the pointwise step mixes "
+        "channels at one tap instead of K², and so costs x/K². Input channels, image size, stride and padding play "
+        "no part."
     )
 
 
@@ -104,9 +102,8 @@ def _accuracy(facts: Facts) -> Iterator[str]:
     if lost is None:
         (only,) = pair.courses
         yield (
-            f"Nothing can be said: only the {only.kind} network was trained, to "
-            f"{percent(facts.accuracy(only.kind))} on "
-            f"{facts.data} after {facts.epochs}."
+            f"Nothing can be said: only the {only.kind} network was trained, to {percent(facts.accuracy(only.kind))} "
+            f"on {facts.data} after {facts.epochs}."
         )
         return
     yield _lost(facts, lost)
@@ -136,10 +133,13 @@ def _chance(facts: Facts, lost: float) -> Iterator[str]:
     elif min(by_seed) > 0 or max(by_seed) < 0:
         low, high = (f"{100 * each:.2f}" for each in sorted(map(abs, (min(by_seed), max(by_seed)))))
         by = f"{low} points" if low == high else f"{low} to {high} points"
-        yield f"It is so in each of the {len(by_seed)} seeds, by {by}: not the luck of a seed."
+        finals = [facts.pair.final(kind, "test_accuracy") for kind in KINDS]
+        apart = max(100 * (final.high - final.low) for final in finals if final is not None)
+        seeds = f"each of the {len(by_seed)} seeds"
+        yield f"It is so in {seeds}, by {by}; seeds of one network lie up to {apart:.2f} apart."
     elif abs(lost) >= EVEN:
         same = sum(1 for each in by_seed if each * lost > 0)
-        yield f"It is so in {same} of {len(by_seed)} seeds only: no more than the luck of a seed."
+        yield f"It is so in {same} of {len(by_seed)} seeds only: within what the seed makes of it."
 
 
 def _mistakes(facts: Facts) -> Iterator[str]:
@@ -149,8 +149,7 @@ def _mistakes(facts: Facts) -> Iterator[str]:
     of_thousand = [f"{1000 * each:.1f}" for each in wrong]
     yield (
         f"Of every 1,000 test images the regular network gets {of_thousand[0]} wrong and the depthwise one "
-        f"{of_thousand[1]}, "
-        f"{wrong[1] / wrong[0]:.2f} times as many."
+        f"{of_thousand[1]}, {wrong[1] / wrong[0]:.2f} times as many."
     )
 
 
@@ -177,17 +176,15 @@ def _phones(facts: Facts) -> Iterator[str]:
     kernel, channels = PHONE_LAYER
     ratio = Fraction(1, channels) + Fraction(1, kernel**2)
     yield (
-        "A phone runs on a battery, with few multipliers and little memory, and most of what a convolutional "
-        "network "
+        "A phone runs on a battery, with few multipliers and little memory, and most of what a convolutional network "
         f"asks of it is multiplications and weights. Here an image takes {macs[1]:,} multiplications in all layers "
-        "that "
-        f"contract, instead of {macs[0]:,}, and the network is {params[1]:,} parameters instead of {params[0]:,}: "
-        f"{_kilobytes(params[1])} instead of {_kilobytes(params[0])} in 32-bit floats."
+        f"that contract, instead of {macs[0]:,}, and the network is {params[1]:,} parameters instead of "
+        f"{params[0]:,}: {_kilobytes(params[1])} instead of {_kilobytes(params[0])} in 32-bit floats."
     )
     yield (
         f"The layers of mobile networks gain as much: with {kernel}×{kernel} kernels and {channels} output channels "
-        "the ratio "
-        f"is 1/{channels} + 1/{kernel**2} = {fraction(ratio)}, {float(1 / ratio):.1f} times fewer multiplications."
+        f"the ratio is 1/{channels} + 1/{kernel**2} = {fraction(ratio)}, {float(1 / ratio):.1f} times fewer "
+        "multiplications."
     )
     if facts.lost is not None:
         yield _price(facts, facts.lost)
@@ -217,10 +214,9 @@ def _time(facts: Facts) -> Iterator[str]:
     )
     yield (
         f"**Operations are not time, though.** Training took {times}. Each convolution has become two calls, and each "
-        f"does less for what it moves: {path} multiplies {one} times for each value it reads or writes, its "
-        "depthwise step "
-        f"{two} times, its pointwise step {three} times. A gain in time needs hardware or kernels that are held up by "
-        "arithmetic and not by memory or by calls."
+        f"does less for what it moves: {path} multiplies {one} times for each value it reads or writes, its depthwise "
+        f"step {two} times, its pointwise step {three} times. A gain in time needs hardware or kernels that are held "
+        "up by arithmetic and not by memory or by calls."
     )
 
 

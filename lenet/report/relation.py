@@ -100,10 +100,8 @@ def _exactness(facts: Facts) -> Iterator[str]:
         )
     before, after = (facts.costs.of(kind).convolutions for kind in ("regular", "depthwise"))
     yield (
-        "Additions follow with one less an output of each step: "
-        f"{before.multiplications:,} − {before.multiplications - before.additions:,} = {before.additions:,} in the "
-        "regular "
-        f"network, {after.multiplications:,} − {after.multiplications - after.additions:,} = {after.additions:,} in "
-        "the "
+        f"Additions follow with one less an output of each step: {before.multiplications:,} − "
+        f"{before.multiplications - before.additions:,} = {before.additions:,} in the regular network, "
+        f"{after.multiplications:,} − {after.multiplications - after.additions:,} = {after.additions:,} in the "
         f"depthwise one, {less(before.additions, after.additions)}."
     )

@@ -153,10 +153,9 @@ def _losses() -> str:
     """Which loss the study's are set beside, and why: by what its own figures imply."""
     wrong = 1 - STUDY["regular"].accuracy
     return (
-        "The study gives one final loss a network and does not say of which images. "
-        f"**Its {STUDY['regular'].loss:.4f} and {STUDY['depthwise'].loss:.4f} are set beside the training loss.** "
-        "The right class of a wrongly classified image has at most half of the probability, so that each costs at "
-        "least ln 2; "
+        "The study gives one final loss a network and does not say of which images. **Its "
+        f"{STUDY['regular'].loss:.4f} and {STUDY['depthwise'].loss:.4f} are set beside the training loss.** The right "
+        "class of a wrongly classified image has at most half of the probability, so that each costs at least ln 2; "
         f"{percent(wrong)} of the test images wrong make a mean cross-entropy of at least {wrong:.4f} · ln 2 = "
         f"{LEAST_TEST_LOSS:.4f}. {STUDY['regular'].loss:.4f} is less than that and cannot be the test loss."
     )

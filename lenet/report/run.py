@@ -127,17 +127,26 @@ def read(folder: Path) -> Run:
     return replace(run, done=_done(folder / "metrics.jsonl", run))
 
 
+def shown(path: Path) -> str:
+    r"""A path as it may be printed: no name moves a cursor.
+
+    >>> print(shown(Path("runs/a")), shown(Path("a\x1b[2J")))
+    runs/a 'a\x1b[2J'
+    """
+    return str(path) if str(path).isprintable() else repr(str(path))
+
+
 def _about(path: Path) -> Mapping[str, Any]:
     if not path.parent.is_dir():
         raise StudyError(f"there is no folder {str(path.parent)!r}: give the folder of a run, such as runs/NAME")
     try:
         return _object(path.read_bytes())
     except FileNotFoundError as error:
-        raise StudyError(f"{path} is missing: {str(path.parent)!r} is not the folder of a run") from error
+        raise StudyError(f"{shown(path)} is missing: {str(path.parent)!r} is not the folder of a run") from error
     except OSError as error:
-        raise StudyError(f"cannot read {path}: {error.strerror or error}") from error
+        raise StudyError(f"cannot read {shown(path)}: {error.strerror or error}") from error
     except ValueError as error:
-        raise StudyError(f"{path} is damaged: {error}; train again into another folder") from error
+        raise StudyError(f"{shown(path)} is damaged: {error}; train again into another folder") from error
 
 
 def _object(data: bytes) -> dict[str, Any]:
@@ -166,10 +175,10 @@ def _done(path: Path, run: Run) -> tuple[Epoch, ...]:
     except FileNotFoundError:
         data = b""
     except OSError as error:
-        raise StudyError(f"cannot read {path}: {error.strerror or error}") from error
+        raise StudyError(f"cannot read {shown(path)}: {error.strerror or error}") from error
     found: dict[tuple[int, float, int, int], Epoch] = {}
     for number, line in _lines(data):
-        where = f"{path}, line {number}"
+        where = f"{shown(path)}, line {number}"
         try:
             epoch = _epoch(_Fields(_object(line), where), run)
         except ValueError as error:
@@ -181,10 +190,12 @@ def _done(path: Path, run: Run) -> tuple[Epoch, ...]:
     for kind, width, seed, epoch_number in found:
         if epoch_number > 1 and (kind, width, seed, epoch_number - 1) not in found:
             raise StudyError(
-                f"{path} lacks epoch {epoch_number - 1} of {KINDS[kind]}, seed {seed}, but has a later one"
+                f"{shown(path)} lacks epoch {epoch_number - 1} of {KINDS[kind]}, seed {seed}, but has a later one"
             )
     if not found:
-        raise StudyError(f"nothing to report yet: {path} has no finished epoch; let it train for one epoch at least")
+        raise StudyError(
+            f"nothing to report yet: {shown(path)} has no finished epoch; let it train for one epoch at least"
+        )
     return tuple(found[key] for key in sorted(found))
 
 

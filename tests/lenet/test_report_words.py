@@ -38,7 +38,7 @@ def test_the_lead(by_hand: str) -> None:
     assert by_hand.startswith("# LeNet-5 with regular and depthwise separable convolutions on MNIST\n")
     assert by_hand.splitlines()[2] == (
         "After 3 epochs on MNIST, LeNet-5 with depthwise separable convolutions classifies 95.00 % of the test images "
-        "rightly, 3.00 percentage points fewer than the regular one (98.00 %), with 88.24 % fewer operations in its "
+        "correctly, 3.00 percentage points fewer than the regular one (98.00 %), with 88.24 % fewer operations in its "
         "convolutions. Means of 3 seeds."
     )
     assert "\n>" not in by_hand
@@ -137,7 +137,8 @@ def test_the_four_questions(by_hand: str) -> None:
     assert accuracy == (
         "**3.00 percentage points.** On MNIST, after 3 epochs, depthwise reaches 95.00 % test accuracy, regular "
         "98.00 %. "
-        "It is so in each of the 3 seeds, by 2.00 to 4.00 points: not the luck of a seed. Of every 1,000 test images "
+        "It is so in each of the 3 seeds, by 2.00 to 4.00 points; seeds of one network lie up to 2.00 apart. Of "
+        "every 1,000 test images "
         "the "
         "regular network gets 20.0 wrong and the depthwise one 50.0, 2.50 times as many.\n\nThe study published "
         "98.87 % "
@@ -168,10 +169,11 @@ def test_beside_the_studys_accuracies(by_hand: str) -> None:
 
 def test_depthwise_wins(tmp_path: Path) -> None:
     text = report(made_run(tmp_path, {"regular": 0.98, "depthwise": 0.985}))
-    assert "98.50 % of the test images rightly, 0.50 percentage points more than the regular one (98.00 %)" in text
+    assert "98.50 % of the test images correctly, 0.50 percentage points more than the regular one (98.00 %)" in text
     assert answer(text, 3).startswith(
         "**Nothing: it gained 0.50 percentage points.** On MNIST, after 15 epochs, depthwise reaches 98.50 % test "
-        "accuracy, regular 98.00 %. It is so in each of the 3 seeds, by 0.50 points: not the luck of a seed."
+        "accuracy, regular 98.00 %. It is so in each of the 3 seeds, by 0.50 points; seeds of one network lie up to "
+        "0.20 apart."
     )
     assert "8.5 times fewer operations in the convolutions without any loss of accuracy." in text
     assert "fits less" not in text
@@ -180,7 +182,7 @@ def test_depthwise_wins(tmp_path: Path) -> None:
 
 def test_no_difference(tmp_path: Path) -> None:
     text = report(made_run(tmp_path, {"regular": 0.98, "depthwise": 0.98}))
-    assert "98.00 % of the test images rightly, as many as the regular one (98.00 %)" in text
+    assert "98.00 % of the test images correctly, as many as the regular one (98.00 %)" in text
     assert answer(text, 3).startswith(
         "**Nothing**: on MNIST, after 15 epochs, both networks reach 98.00 % test accuracy."
     )
@@ -192,7 +194,7 @@ def test_a_difference_that_seeds_make(tmp_path: Path) -> None:
     metrics = [line(model, seed, 1, finals[model][seed]) for model in finals for seed in range(3)]
     text = report(folder(tmp_path, {**ABOUT, "epochs": 1}, metrics))
     assert answer(text, 3).startswith("**0.20 percentage points.**")
-    assert "It is so in 2 of 3 seeds only: no more than the luck of a seed." in text
+    assert "It is so in 2 of 3 seeds only: within what the seed makes of it." in text
 
 
 def test_digits(tmp_path: Path) -> None:
@@ -280,7 +282,7 @@ def test_a_run_of_depthwise_alone(tmp_path: Path) -> None:
     text = report(made_run(tmp_path, models=["depthwise"]))
     assert "not finished" not in text
     assert (
-        "LeNet-5 with depthwise separable convolutions classifies 97.00 % of the test images rightly. Its "
+        "LeNet-5 with depthwise separable convolutions classifies 97.00 % of the test images correctly. Its "
         "convolutions do "
         "88.24 % fewer operations than regular ones. Means of 3 seeds." in text
     )
