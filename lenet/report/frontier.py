@@ -36,8 +36,13 @@ class Point:
 
     @property
     def name(self) -> str:
-        """It in words."""
+        """What a table calls it."""
         return f"{self.kind} of width {width_of(self.width)}"
+
+    @property
+    def spoken(self) -> str:
+        """What a sentence calls it."""
+        return f"the {self.kind} network of width {width_of(self.width)}"
 
 
 @dataclass(frozen=True)
@@ -145,7 +150,7 @@ def _words(facts: Facts, found: Frontier) -> Iterator[str]:
         (only,) = (kind for kind, some in kinds.items() if some)
         yield f"{whole}, {'all of them' if len(front) > 1 else 'and it is'} {only}."
     best = max(found.points, key=lambda point: point.accuracy.mean)
-    yield f"The most accurate is {best.name}, at {percent(best.accuracy.mean)} for {best.operations:,} operations."
+    yield f"The most accurate is {best.spoken}, at {percent(best.accuracy.mean)} for {best.operations:,} operations."
     yield from _at_equal_accuracy(facts, found)
     if found.behind:
         yield f"Not as far yet, and left out: {listed(list(found.behind))}."
@@ -162,14 +167,14 @@ def _at_equal_accuracy(facts: Facts, found: Frontier) -> Iterator[str]:
     if enough:
         cheapest = min(enough, key=lambda point: point.operations)
         yield (
-            f"{cheapest.name.capitalize()} is the cheapest depthwise network at least as accurate as {regular.name} "
+            f"{cheapest.spoken.capitalize()} is the cheapest of its kind at least as accurate as {regular.spoken} "
             f"({percent(cheapest.accuracy.mean)} beside {percent(goal)}); it does {cheapest.operations:,} operations "
             f"instead of {regular.operations:,}, {less(regular.operations, cheapest.operations)}."
         )
     else:
         nearest = max(depthwise, key=lambda point: point.accuracy.mean)
         yield (
-            f"No depthwise network tried is as accurate as {regular.name} ({percent(goal)}); {nearest.name} comes "
+            f"No depthwise network tried is as accurate as {regular.spoken} ({percent(goal)}); {nearest.spoken} comes "
             f"nearest, {points(goal - nearest.accuracy.mean)} below, with {nearest.operations:,} operations instead "
             f"of {regular.operations:,}."
         )

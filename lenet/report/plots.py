@@ -46,7 +46,7 @@ def loss(facts: Facts) -> Figure:
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.yaxis.set_minor_formatter(lambda *_: "")
-    axes.legend(loc="upper right")
+    axes.legend(loc="best")
     return figure
 
 

@@ -106,12 +106,10 @@ def test_convergence(by_hand: str) -> None:
     assert row(by_hand, "training − test accuracy at the end") == ["+0.30 points", "+0.30 points"]
     assert (
         "After the first epoch regular is ahead by 4.00 percentage points (95.00 % for regular, 91.00 % for "
-        "depthwise). "
-        "Depthwise ends lower on its training images too (95.30 % beside 98.30 %): the smaller network fits less, "
-        "rather "
-        "than overfitting more. At the end the seeds lie apart by 2.00 percentage points for regular and 2.00 "
-        "percentage "
-        "points for depthwise. Over the last 3 epochs regular still rises by 1.50 points an epoch and depthwise still "
+        "depthwise). Depthwise ends lower on its training images too (95.30 % beside 98.30 %): the smaller network "
+        "fits less, rather than overfitting more. At the end the seeds lie apart by 2.00 percentage points for "
+        "regular and 2.00 percentage points for depthwise. Over the last 3 epochs regular still rises by 1.50 points "
+        "an epoch and depthwise still "
         "rises by 2.00 points an epoch: the difference shrinks by 0.50 points an epoch." in by_hand
     )
 
@@ -126,9 +124,8 @@ def test_the_four_questions(by_hand: str) -> None:
     saved, relation, accuracy, phones = (answer(by_hand, number) for number in (1, 2, 3, 4))
     assert saved.startswith(
         "**88.24 % fewer operations in the convolutions**: 94,624 instead of 804,776. Multiplications are 87.37 % "
-        "fewer "
-        "(405,600 to 51,224), additions 89.13 % fewer (399,176 to 43,400). The study published the same 804,776 and "
-        "94,624."
+        "fewer (405,600 to 51,224), additions 89.13 % fewer (399,176 to 43,400). The study published the same "
+        "804,776 and 94,624."
     )
     assert saved.endswith("129,016 multiplications and additions instead of 837,768, 84.60 % fewer.")
     assert relation.startswith("**f(x, C_out, K) = x·(1/C_out + 1/K²)** maps the multiplications x")
@@ -136,15 +133,10 @@ def test_the_four_questions(by_hand: str) -> None:
     assert relation.endswith("conv3 has 120 and keeps 4.83 % of its multiplications, where 1/K² is 4.00 %.")
     assert accuracy == (
         "**3.00 percentage points.** On MNIST, after 3 epochs, depthwise reaches 95.00 % test accuracy, regular "
-        "98.00 %. "
-        "It is so in each of the 3 seeds, by 2.00 to 4.00 points; seeds of one network lie up to 2.00 apart. Of "
-        "every 1,000 test images "
-        "the "
-        "regular network gets 20.0 wrong and the depthwise one 50.0, 2.50 times as many.\n\nThe study published "
-        "98.87 % "
-        "and 96.79 % after 15 epochs on MNIST, 2.08 percentage points apart, with final losses of 0.0060 and 0.0684. "
-        "The "
-        "final training losses here are 0.0500 and 0.1250."
+        "98.00 %. It is so in each of the 3 seeds, by 2.00 to 4.00 points; seeds of one network lie up to 2.00 "
+        "apart. Of every 1,000 test images the regular network gets 20.0 wrong and the depthwise one 50.0, 2.50 "
+        "times as many.\n\nThe study published 98.87 % and 96.79 % after 15 epochs on MNIST, 2.08 percentage points "
+        "apart, with final losses of 0.0060 and 0.0684. The final training losses here are 0.0500 and 0.1250."
     )
     assert "62,144 multiplications in all layers that contract, instead of 416,520" in phones
     assert "13,776 parameters instead of 61,706: 55 kB instead of 247 kB in 32-bit floats" in phones
@@ -323,11 +315,10 @@ def test_the_frontier(tmp_path: Path) -> None:
     """At widths 0.5, 1 and 2 regular has 97.95, 98.45 and 99.45 %, depthwise 96.775, 97.40 and 98.65 %."""
     text = report(made_frontier(tmp_path))
     assert (
-        "Of 6 networks 4 are on the Pareto front: 1 regular and 3 depthwise. The most accurate is regular of width "
-        "2, at "
-        "99.45 % for 2,761,552 operations. Depthwise of width 2 is the cheapest depthwise network at least as "
-        "accurate as "
-        "regular of width 1 (98.65 % beside 98.45 %); it does 196,912 operations instead of 804,776, 75.53 % fewer."
+        "Of 6 networks 4 are on the Pareto front: 1 regular and 3 depthwise. The most accurate is the regular "
+        "network of width 2, at 99.45 % for 2,761,552 operations. The depthwise network of width 2 is the cheapest "
+        "of its kind at least as accurate as the regular network of width 1 (98.65 % beside 98.45 %); it does "
+        "196,912 operations instead of 804,776, 75.53 % fewer."
         in text
     )
     assert row(text, "regular of width 2")[0] == "2,761,552"
@@ -345,7 +336,7 @@ def test_a_frontier_on_its_way(tmp_path: Path) -> None:
     text = report(folder(tmp_path / "half", json.loads((made / "run.json").read_text()), kept))
     assert "depthwise has done 9 of 12 epochs (4 of 6 networks finished)" in text
     assert "Not as far yet, and left out: depthwise of width 2." in text
-    assert "No depthwise network tried is as accurate as regular of width 1 (98.45 %)" in text
+    assert "No depthwise network tried is as accurate as the regular network of width 1 (98.45 %)" in text
 
 
 def test_a_frontier_that_depthwise_does_not_reach(tmp_path: Path) -> None:
@@ -355,7 +346,7 @@ def test_a_frontier_that_depthwise_does_not_reach(tmp_path: Path) -> None:
     text = report(folder(tmp_path, about, metrics))
     assert "Of 4 networks 3 are on the Pareto front: 1 regular and 2 depthwise." in text
     assert (
-        "No depthwise network tried is as accurate as regular of width 1 (99.00 %); depthwise of width 2 comes "
-        "nearest, "
+        "No depthwise network tried is as accurate as the regular network of width 1 (99.00 %); the depthwise "
+        "network of width 2 comes nearest, "
         "1.00 percentage points below, with 196,912 operations instead of 804,776." in text
     )
