@@ -318,8 +318,7 @@ def test_the_frontier(tmp_path: Path) -> None:
         "Of 6 networks 4 are on the Pareto front: 1 regular and 3 depthwise. The most accurate is the regular "
         "network of width 2, at 99.45 % for 2,761,552 operations. The depthwise network of width 2 is the cheapest "
         "of its kind at least as accurate as the regular network of width 1 (98.65 % beside 98.45 %); it does "
-        "196,912 operations instead of 804,776, 75.53 % fewer."
-        in text
+        "196,912 operations instead of 804,776, 75.53 % fewer." in text
     )
     assert row(text, "regular of width 2")[0] == "2,761,552"
     assert row(text, "regular of width 2")[4] == "yes"
