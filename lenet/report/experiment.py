@@ -38,8 +38,9 @@ def _words(facts: Facts) -> Iterator[str]:
     )
     if run.recipe == "original":
         yield (
-            "The study names neither optimizer, learning rate, batch size nor activation: the original recipe is "
-            "LeNet-5's own, and a reconstruction."
+            "The study names neither optimizer, learning rate, batch size nor activation: the original recipe has "
+            f"LeNet-5's own layers ({run.settings.get('activation')}, {run.settings.get('pooling')} pooling), and is "
+            "otherwise a reconstruction."
         )
     else:
         yield (

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from fractions import Fraction
 
 
 def signed(text: str) -> str:
-    """A number's text with its sign set as one: a minus is as wide as a plus.
+    """A number's text with its sign set as one: a minus is as wide as a plus, and nothing has none.
 
-    >>> signed(f"{-2.08:+.2f}")
-    '−2.08'
+    >>> signed(f"{-2.08:+.2f}"), signed(f"{-0.001:+.2f} points")
+    ('−2.08', '0.00 points')
     """
-    return text.replace("-", "−")
+    return re.sub(r"^[-+](?=0(\.0+)?(\D|$))", "", text).replace("-", "−")
 
 
 def percent(part: float, digits: int = 2) -> str:
