@@ -1,0 +1,264 @@
+"""How fast the study trains: against the plain loop over a DataLoader, and as a whole.
+
+python -m benchmarks.train --data-dir PATH [--rounds 5] [--images 12800] [--epochs 15] [--write]
+
+Both sides train both networks by the original recipe, with its batch size, on all processors this process may use. The
+plain loop is the one of tutorials: torchvision's MNIST with ToTensor and Normalize, a shuffling DataLoader, Adam, one
+network after the other, PyTorch's default number of threads. Ours is lenet.train's, a process of one thread for each
+network. Rounds alternate between them, so that whatever else the machine does meets all; a round's ratio is of what was
+measured in it. Processor time is given beside wall time because it suffers less from other programs.
+
+With --epochs the whole study is trained in both ways as well, for the time it takes and the accuracy it ends with.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import multiprocessing
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from benchmarks.environment import environment, write
+from lenet.data import Data, mnist
+from lenet.distributed import Group
+from lenet.models import KINDS, build
+from lenet.recipes import recipe_of
+from lenet.settings import Job, Settings
+from lenet.training import Trainer
+
+RECIPE = recipe_of("original")
+GOAL = 0.98
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Images per second of wall time, and of processor time."""
+
+    wall: float
+    processor: float
+
+
+def _processor_time() -> float:
+    """Seconds of processor time of this process and of those it has waited for."""
+    used = os.times()
+    return used.user + used.system + used.children_user + used.children_system
+
+
+@dataclass
+class Plain:
+    """The plain loop with so many worker processes in its DataLoader."""
+
+    data_dir: Path
+    workers: int
+
+    def loader(self, train: bool, count: int | None = None) -> Any:
+        """MNIST, or the first so many images of it, in shuffled batches."""
+        from torch.utils.data import DataLoader, Subset
+        from torchvision import transforms
+        from torchvision.datasets import MNIST
+
+        steps = [transforms.ToTensor(), transforms.Normalize((0.1307,), (0.3081,))]
+        images = MNIST(str(self.data_dir), train=train, transform=transforms.Compose(steps))
+        chosen = images if count is None else Subset(images, range(count))
+        return DataLoader(chosen, batch_size=RECIPE.batch_size, shuffle=train, num_workers=self.workers)
+
+    def epoch(self, model: nn.Module, optimizer: torch.optim.Optimizer, loader: Any) -> None:
+        """One pass over the images."""
+        model.train()
+        for images, labels in loader:
+            optimizer.zero_grad()
+            F.cross_entropy(model(images), labels).backward()
+            optimizer.step()
+
+    def speed(self, count: int) -> Speed:
+        """Both networks, one after the other."""
+        wall = processor = 0.0
+        for kind in KINDS:
+            model = build(kind)
+            optimizer = torch.optim.Adam(model.parameters(), lr=RECIPE.lr)
+            self.epoch(model, optimizer, self.loader(True, 20 * RECIPE.batch_size))
+            begin, used = time.perf_counter(), _processor_time()
+            self.epoch(model, optimizer, self.loader(True, count))
+            wall, processor = wall + time.perf_counter() - begin, processor + _processor_time() - used
+        return Speed(len(KINDS) * count / wall, len(KINDS) * count / processor)
+
+    def study(self, epochs: int) -> dict[str, Any]:
+        """Both networks for so many epochs: seconds, testing each epoch included, and final test accuracies."""
+        begin, accuracy = time.perf_counter(), {}
+        for kind in KINDS:
+            torch.manual_seed(0)
+            model = build(kind)
+            optimizer = torch.optim.Adam(model.parameters(), lr=RECIPE.lr)
+            for _ in range(epochs):
+                self.epoch(model, optimizer, self.loader(True))
+                accuracy[kind] = self.test(model)
+        return {"seconds": time.perf_counter() - begin, "accuracy": accuracy}
+
+    @torch.no_grad()
+    def test(self, model: nn.Module) -> float:
+        """The accuracy on the test set."""
+        model.eval()
+        right = [(model(images).argmax(1) == labels).float() for images, labels in self.loader(False)]
+        return torch.cat(right).mean().item()
+
+
+def ours_speed(data: Data, count: int) -> Speed:
+    """Both networks side by side, from when both have warmed up until both are done."""
+    context = multiprocessing.get_context("spawn")
+    barrier, used = context.Barrier(len(KINDS) + 1), context.Array("d", len(KINDS))
+    few = _first(data, count)
+    processes = [context.Process(target=_ours, args=(index, few, barrier, used)) for index in range(len(KINDS))]
+    for process in processes:
+        process.start()
+    barrier.wait()
+    begin = time.perf_counter()
+    barrier.wait()
+    seconds = time.perf_counter() - begin
+    for process in processes:
+        process.join()
+    return Speed(len(KINDS) * count / seconds, len(KINDS) * count / sum(used))
+
+
+def _ours(index: int, data: Data, barrier: Barrier, used: Any) -> None:
+    torch.set_num_threads(1)
+    settings = Settings(data.name, RECIPE.name, 1, RECIPE.batch_size, RECIPE.lr)
+    for images, last in ((_first(data, 20 * RECIPE.batch_size), False), (data, True)):
+        trainer = Trainer(Job(1.0, KINDS[index], 0), settings, images, torch.device("cpu"), Group())
+        if last:
+            barrier.wait()
+        begin = time.process_time()
+        for _ in trainer.epoch(1):
+            pass
+        used[index] = time.process_time() - begin
+    barrier.wait()
+
+
+def _first(data: Data, count: int) -> Data:
+    """The first so many images to train on, and hardly any to test on."""
+    return replace(
+        data,
+        train_images=data.train_images[:count],
+        train_labels=data.train_labels[:count],
+        test_images=data.test_images[:10],
+        test_labels=data.test_labels[:10],
+    )
+
+
+def ours_study(data_dir: Path, epochs: int) -> dict[str, Any]:
+    """The command itself, from its start to its report: seconds, accuracies, and seconds of training to 98 %."""
+    with tempfile.TemporaryDirectory() as scratch:
+        out = Path(scratch) / "run"
+        words = ["--dataset", "mnist", "--data-dir", str(data_dir), "--epochs", str(epochs), "--out", str(out)]
+        begin = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "lenet.train", *words], check=True, stderr=subprocess.DEVNULL)
+        seconds = time.perf_counter() - begin
+        lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    accuracy, goal = {}, {}
+    for kind in KINDS:
+        mine = [line for line in lines if line["model"] == kind]
+        accuracy[kind] = mine[-1]["test_accuracy"]
+        reached = [line["epoch"] for line in mine if line["test_accuracy"] >= GOAL]
+        goal[kind] = sum(line["seconds"] for line in mine[: reached[0]]) if reached else None
+    return {"seconds": seconds, "accuracy": accuracy, "to_goal": goal}
+
+
+def paired(data: Data, data_dir: Path, rounds: int, count: int) -> dict[str, list[Speed]]:
+    """The speeds of each round, the plain loop with and without worker processes; every other round backwards."""
+    ways: dict[str, Callable[[], Speed]] = {
+        "plain": lambda: Plain(data_dir, 0).speed(count),
+        "ours": lambda: ours_speed(data, count),
+        "plain, 2 workers": lambda: Plain(data_dir, 2).speed(count),
+    }
+    speeds: dict[str, list[Speed]] = {name: [] for name in ways}
+    for number in range(rounds):
+        for name in reversed(ways) if number % 2 else ways:
+            speeds[name].append(ways[name]())
+            print(f"round {number + 1}  {name}  {speeds[name][-1].wall:,.0f} images/s", flush=True)
+    return speeds
+
+
+def speeds_table(speeds: dict[str, list[Speed]]) -> list[str]:
+    """A row a way: median speeds, and the median of the rounds' ratios with the least and the most."""
+    lines = [
+        "| loop | images/s | ours is faster by | images per second of processor time | ours is faster by |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    for name, measured in speeds.items():
+        cells = []
+        for figure in ("wall", "processor"):
+            rates = [getattr(speed, figure) for speed in measured]
+            ratios = [getattr(ours, figure) / rate for ours, rate in zip(speeds["ours"], rates)]
+            spread = f"{statistics.median(ratios):.1f} x ({min(ratios):.1f} to {max(ratios):.1f})"
+            cells += [f"{statistics.median(rates):,.0f}", "" if name == "ours" else spread]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return lines
+
+
+def study_table(ours: dict[str, Any], plain: dict[str, Any], epochs: int) -> list[str]:
+    """The two ways to train the whole study, beside each other."""
+    lines = [f"| {epochs} epochs, both networks | ours | plain |", "|---|---:|---:|"]
+    lines.append(f"| wall time | {ours['seconds'] / 60:.1f} min | {plain['seconds'] / 60:.1f} min |")
+    for kind in KINDS:
+        figures = [f"{100 * way['accuracy'][kind]:.2f} %" for way in (ours, plain)]
+        lines.append(f"| final test accuracy, {kind} | {' | '.join(figures)} |")
+    for kind in KINDS:
+        seconds = ours["to_goal"][kind]
+        lines.append(
+            f"| training to {GOAL:.0%}, {kind} | {'not reached' if seconds is None else f'{seconds:.0f} s'} | |"
+        )
+    return lines
+
+
+def main() -> None:
+    """Measure and print; with ``--write`` keep the result."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data-dir", type=Path, required=True, help="the folder with MNIST/raw")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--images", type=int, default=12_800, help="to each network in a round")
+    parser.add_argument("--epochs", type=int, default=0, help="train the whole study both ways, for so many epochs")
+    parser.add_argument("--write", action="store_true", help="keep the result in benchmarks/results")
+    options = parser.parse_args()
+    with _unpacked(options.data_dir) as folder:
+        tables = [speeds_table(paired(mnist(folder), folder, options.rounds, options.images))]
+        if options.epochs:
+            ours = ours_study(folder, options.epochs)
+            tables.append(study_table(ours, Plain(folder, 0).study(options.epochs), options.epochs))
+    words = f"--data-dir PATH --rounds {options.rounds} --images {options.images}"
+    words += f" --epochs {options.epochs}" * bool(options.epochs)
+    title = f"# How fast the study trains ({environment()})"
+    command = f"`python -m benchmarks.train {words}`, batches of {RECIPE.batch_size}, medians (least to most)"
+    body = "\n\n".join("\n".join(table) for table in tables)
+    print(body)
+    if options.write:
+        write("train.md", f"{title}\n\n{command}\n\n{body}\n")
+
+
+@contextlib.contextmanager
+def _unpacked(data_dir: Path) -> Iterator[Path]:
+    """MNIST unpacked, as the plain loop's dataset wants it, in a folder of its own: the given one may be read-only."""
+    from torchvision.datasets import MNIST
+
+    with tempfile.TemporaryDirectory() as scratch:
+        shutil.copytree(data_dir / "MNIST", Path(scratch) / "MNIST", copy_function=shutil.copyfile)
+        MNIST(scratch, download=True)
+        yield Path(scratch)
+
+
+if __name__ == "__main__":
+    main()
