@@ -10,10 +10,10 @@ from fractions import Fraction
 def signed(text: str) -> str:
     """A number's text with its sign set as one: a minus is as wide as a plus, and nothing has none.
 
-    >>> signed(f"{-2.08:+.2f}"), signed(f"{-0.001:+.2f} points")
-    ('−2.08', '0.00 points')
+    >>> signed(f"{-2.08:+.2f}"), signed(f"{-0.001:+.2f} points"), signed("-0.0624")
+    ('−2.08', '0.00 points', '−0.0624')
     """
-    return re.sub(r"^[-+](?=0(\.0+)?(\D|$))", "", text).replace("-", "−")
+    return re.sub(r"^[-+](?=0(\.0+)?(?![\d.]))", "", text).replace("-", "−")
 
 
 def percent(part: float, digits: int = 2) -> str:
