@@ -67,8 +67,7 @@ def _after(facts: Facts, each: Course, epoch: int) -> str:
 
 
 def _apart(facts: Facts, each: Course) -> str:
-    final = facts.pair.final(each.kind, "test_accuracy")
-    assert final is not None
+    final = facts.pair.ends(each, "test_accuracy")
     return "–" if final.seeds == 1 else f"{100 * (final.high - final.low):.2f} points"
 
 
@@ -78,14 +77,8 @@ def _slope(facts: Facts, each: Course) -> str:
 
 
 def _gap(facts: Facts, each: Course) -> str:
-    return signed(f"{100 * _gap_of(facts, each.kind):+.2f} points")
-
-
-def _gap_of(facts: Facts, kind: str) -> float:
-    train, test = (facts.pair.final(kind, name) for name in ("train_accuracy", "test_accuracy"))
-    assert train is not None
-    assert test is not None
-    return train.mean - test.mean
+    train, test = (facts.pair.ends(each, name).mean for name in ("train_accuracy", "test_accuracy"))
+    return signed(f"{100 * (train - test):+.2f} points")
 
 
 def _words(facts: Facts) -> Iterator[str]:
@@ -151,11 +144,11 @@ def _fit(facts: Facts) -> Iterator[str]:
 
 
 def _seeds(facts: Facts) -> Iterator[str]:
-    spreads = {each.kind: facts.pair.final(each.kind, "test_accuracy") for each in facts.pair.courses}
     if facts.seeds == 1:
         yield "With a single seed nothing can be said of how much of this is chance."
         return
-    parts = [f"{points(final.high - final.low)} for {kind}" for kind, final in spreads.items() if final is not None]
+    ends = {each.kind: facts.pair.ends(each, "test_accuracy") for each in facts.pair.courses}
+    parts = [f"{points(final.high - final.low)} for {kind}" for kind, final in ends.items()]
     yield f"At the end the seeds lie apart by {' and '.join(parts)}."
 
 

@@ -133,8 +133,8 @@ def _chance(facts: Facts, lost: float) -> Iterator[str]:
     elif min(by_seed) > 0 or max(by_seed) < 0:
         low, high = (f"{100 * each:.2f}" for each in sorted(map(abs, (min(by_seed), max(by_seed)))))
         by = f"{low} points" if low == high else f"{low} to {high} points"
-        finals = [facts.pair.final(kind, "test_accuracy") for kind in KINDS]
-        apart = max(100 * (final.high - final.low) for final in finals if final is not None)
+        ends = [facts.pair.ends(each, "test_accuracy") for each in facts.pair.courses]
+        apart = max(100 * (end.high - end.low) for end in ends)
         seeds = f"each of the {len(by_seed)} seeds"
         yield f"It is so in {seeds}, by {by}; seeds of one network lie up to {apart:.2f} apart."
     elif abs(lost) >= EVEN:
@@ -160,8 +160,7 @@ def _study(facts: Facts) -> Iterator[str]:
         f"{points(after.accuracy - before.accuracy)} apart, with final losses of {before.loss:.4f} and "
         f"{after.loss:.4f}."
     )
-    finals = [facts.pair.final(kind, "train_loss") for kind in KINDS]
-    shown = [f"{final.mean:.4f}" for final in finals if final is not None]
+    shown = [f"{facts.pair.ends(each, 'train_loss').mean:.4f}" for each in facts.pair.courses]
     plural = "losses here are" if len(shown) > 1 else "loss here is"
     yield f"The final training {plural} {listed(shown)}."
     if facts.data_set != DATASET or facts.held_out:

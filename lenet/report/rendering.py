@@ -55,10 +55,10 @@ def _template(name: str, autoescape: bool) -> Any:
         raise StudyError("the report needs jinja2, which is not installed: pip install 'opcount[study]'") from error
 
     def marked(text: str) -> Any:
-        return Markup(_marked(str(escape(text))))
+        return Markup(_marked(str(escape(text))))  # noqa: S704 - escaped before the few marks are set
 
     environment = Environment(
-        autoescape=autoescape,
+        autoescape=autoescape,  # noqa: S701 - Markdown is no HTML: its texts are names that were checked, or fenced
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

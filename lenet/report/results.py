@@ -173,11 +173,8 @@ def accuracy_figure(facts: Facts) -> Figure:
 
 def loss_figure(facts: Facts) -> Figure:
     """Loss against epoch."""
-    said = []
-    for each in facts.pair.courses:
-        final = facts.pair.final(each.kind, "test_loss")
-        assert final is not None
-        said.append(f"{each.kind} ends at {final.mean:.4f} on test images")
+    ends = {each.kind: facts.pair.ends(each, "test_loss").mean for each in facts.pair.courses}
+    said = [f"{kind} ends at {loss:.4f} on test images" for kind, loss in ends.items()]
     return Figure(
         name=figure_name(facts, "loss"),
         alt=f"Line chart of loss on {facts.data} against epoch, for training and test images: {listed(said)}.",

@@ -132,8 +132,12 @@ class Pair:
 
     def final(self, kind: str, name: str) -> Spread | None:
         """The spread of those."""
-        values = self.values(kind, name)
-        return None if values is None else spread(values)
+        each = self.of(kind)
+        return None if each is None else self.ends(each, name)
+
+    def ends(self, each: Course, name: str) -> Spread:
+        """The same of one of the two courses."""
+        return spread(each.figures(self.epoch, name, self.seeds(each)))
 
     def differences(self, name: str) -> list[float]:
         """Depthwise less regular: seed by seed where they share seeds, else of the means; empty without both."""
