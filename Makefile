@@ -5,7 +5,7 @@ PY     := $(VENV)/bin/python
 READY  := $(VENV)/.ready
 WORKERS ?= 2
 
-.PHONY: help demo test test-all torture lint format bench zoo wheel clean
+.PHONY: help demo test test-all torture lint format bench study zoo wheel clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -44,6 +44,9 @@ bench: $(READY) ## what the README says of speed and exactness, measured again
 	$(PY) -m benchmarks.lenet --write
 	$(PY) -m benchmarks.import_time --write
 	$(PY) -m benchmarks.speed --write
+
+study: $(READY) ## train both networks of the study and write the report, some minutes (downloads MNIST)
+	$(PY) -m lenet.train
 
 zoo: $(READY) ## every model of torchvision against its published figure, a few minutes
 	$(PY) -m benchmarks.zoo --write
