@@ -12,8 +12,13 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from lenet.errors import StudyError
+from opcount import OpCountError
 
 T = TypeVar("T")
+
+
+class LeaderError(StudyError):
+    """What went wrong in the process that leads, which has told of it, raised in the others."""
 
 
 @dataclass(frozen=True)
@@ -46,19 +51,21 @@ class Group:
         """What the leader makes, given to every process; an error of the leader's is raised in all.
 
         Raises:
-            StudyError: the leader's.
+            LeaderError: the leader's error, elsewhere than in the leader.
         """
         if self.world_size == 1:
             return make()
         outcome: list[Any] = [None, None]
-        if self.leads:
-            try:
+        try:
+            if self.leads:
                 outcome[0] = make()
-            except StudyError as error:
-                outcome[1] = str(error)
+        except OpCountError as error:
+            outcome[1] = str(error)
+            dist.broadcast_object_list(outcome, src=0)
+            raise
         dist.broadcast_object_list(outcome, src=0)
         if outcome[1] is not None:
-            raise StudyError(outcome[1])
+            raise LeaderError(outcome[1])
         value: T = outcome[0]
         return value
 

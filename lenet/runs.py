@@ -26,9 +26,22 @@ def begin(folder: Path, description: Mapping[str, Any]) -> None:
     Raises:
         StudyError: there is something in the folder already, or it cannot be written into.
     """
-    if folder.exists() and (not folder.is_dir() or any(path.name != ".lock" for path in folder.iterdir())):
-        raise StudyError(f"{folder} exists already: --resume goes on with the run in it, --out takes another folder")
+    refuse_existing(folder)
     write_atomically(folder / "run.json", (json.dumps(description, indent=2) + "\n").encode())
+
+
+def refuse_existing(folder: Path) -> None:
+    """See that a new run may go into a folder: there is none, or nothing in it.
+
+    Raises:
+        StudyError: there is something in it, which would be overwritten.
+    """
+    try:
+        taken = folder.exists() and (not folder.is_dir() or any(path.name != ".lock" for path in folder.iterdir()))
+    except OSError as error:
+        raise StudyError(f"{folder} cannot be looked into: {error.strerror or error}") from error
+    if taken:
+        raise StudyError(f"{folder} exists already: --resume goes on with the run in it, --out takes another folder")
 
 
 def description_of(folder: Path) -> dict[str, Any]:

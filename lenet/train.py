@@ -18,13 +18,13 @@ from rich.panel import Panel
 
 from lenet.checkpoints import load_state, weights_path
 from lenet.data import DATASETS, Data, load
-from lenet.distributed import Group, join, launched, leave, place, resolve
+from lenet.distributed import Group, LeaderError, join, launched, leave, place, resolve
 from lenet.errors import StudyError
 from lenet.files import make_folder
 from lenet.metrics import Epoch, write_metrics
 from lenet.progress import Live
 from lenet.recipes import RECIPES, recipe_of
-from lenet.runs import begin, command_line, default_folder, description_of, locked, settings_of
+from lenet.runs import begin, command_line, default_folder, description_of, locked, refuse_existing, settings_of
 from lenet.settings import Settings, describe
 from lenet.tensorboard import Board
 from lenet.workers import Event, Work, in_turn, processors, side_by_side
@@ -68,10 +68,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         run(options, words, console)
         return RIGHT
     except KeyboardInterrupt as interruption:
-        _complain(console, f"interrupted{interruption}")
+        _say(console, f"lenet.train: interrupted{interruption}")
         return INTERRUPTED
     except OpCountError as error:
-        _complain(console, f"error: {error}")
+        if not isinstance(error, LeaderError):
+            _say(console, f"lenet.train: error: {error}")
         return BAD_INPUT
     finally:
         leave()
@@ -107,7 +108,7 @@ def run(options: argparse.Namespace, words: list[str], console: Console) -> None
             from lenet import report
 
             for path in report.write(folder):
-                console.print(f"wrote {path}", highlight=False, soft_wrap=True)
+                _say(console, f"wrote {path}")
             _warn(plan, console)
 
 
@@ -119,29 +120,42 @@ def _plan(
     Raises:
         StudyError: something is refused.
     """
-    data, folder = None, options.out
     if options.resume:
         folder, data_folder = _resumable(options)
         settings = settings_of(folder)
         _agree(options, settings, group)
+        work = Work(settings, data_folder, folder)
+        data = work.data()
     else:
-        data_folder = options.data_dir or Path("data")
-        data = load(options.dataset or "auto", data_folder, lambda text: console.print(text, highlight=False))
-        settings = _settings(options, data, group)
-        folder = folder or default_folder(settings)
-    work = Work(settings, data_folder, folder)
-    data = data.held_out(settings.holdout) if data and settings.holdout else data or work.data()
+        work, data = _begun(options, group, console)
+        settings, folder = work.settings, work.folder
     held.enter_context(locked(folder))
     if not options.resume:
         started = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
-        command = command_line("lenet.train", words)
-        begin(folder, describe(settings, data.sizes, command, started) | {"data_dir": str(data_folder)})
+        description = describe(settings, data.sizes, command_line("lenet.train", words), started)
+        begin(folder, description | {"data_dir": str(work.data_folder)})
     make_folder(folder / "checkpoints")
     states = [load_state(folder, job, settings) for job in settings.jobs()]
     epochs = [epoch for state in states if state for epoch in state[1]]
     plan = Plan(work, data, epochs, data.name == "digits" and options.dataset in (None, "auto"))
     _warn(plan, console)
     return plan
+
+
+def _begun(options: argparse.Namespace, group: Group, console: Console) -> tuple[Work, Data]:
+    """A new run's work and data; what can be refused without the data is, before MNIST is downloaded.
+
+    Raises:
+        StudyError: a setting cannot be, the folder is not empty, or the data are not to be had.
+    """
+    settings = _settings(options, group)
+    if options.out:
+        refuse_existing(options.out)
+    data_folder = options.data_dir or Path("data")
+    data = load(settings.dataset, data_folder, lambda text: _say(console, text))
+    settings = replace(settings, dataset=data.name)
+    work = Work(settings, data_folder, options.out or default_folder(settings))
+    return work, data.held_out(settings.holdout) if settings.holdout else data
 
 
 def _train(plan: Plan, group: Group, console: Console, tensorboard: bool) -> None:
@@ -176,7 +190,7 @@ def _events(plan: Plan, group: Group) -> Iterator[Event]:
     return in_turn(plan.work, left, plan.data, place(settings.device), group)
 
 
-def _settings(options: argparse.Namespace, data: Data, group: Group) -> Settings:
+def _settings(options: argparse.Namespace, group: Group) -> Settings:
     """The settings of a new run: the recipe's, where the user says nothing else.
 
     Raises:
@@ -184,7 +198,7 @@ def _settings(options: argparse.Namespace, data: Data, group: Group) -> Settings
     """
     recipe = recipe_of(options.recipe or "original")
     return Settings(
-        dataset=data.name,
+        dataset=options.dataset or "auto",
         recipe=recipe.name,
         epochs=recipe.epochs if options.epochs is None else options.epochs,
         batch_size=recipe.batch_size if options.batch_size is None else options.batch_size,
@@ -268,8 +282,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _complain(console: Console, text: str) -> None:
-    console.print(f"lenet.train: {text}", markup=False, highlight=False, soft_wrap=True)
+def _say(console: Console, text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 if __name__ == "__main__":
