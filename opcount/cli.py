@@ -10,10 +10,9 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from opcount import questions
+from opcount import extras, questions
 from opcount.errors import ForwardError, InputError, OpCountError, described
 from opcount.parsing import did_you_mean, nearest, parse_argument, parse_size
 from opcount.report import FORMATS
@@ -21,6 +20,7 @@ from opcount.report import FORMATS
 if TYPE_CHECKING:
     from opcount.comparison import Comparison
     from opcount.report.progress import Progress
+    from opcount.report.sections import Section
     from opcount.report.view import View
     from opcount.result import Profile
 
@@ -90,7 +90,7 @@ def _options(words: list[str]) -> argparse.Namespace:
         InputError: they cannot be read.
     """
     parser = _parser()
-    options, unknown = parser.parse_known_intermixed_args(_with_values(words))
+    options, unknown = parser.parse_known_intermixed_args(_with_values(extras.separated(words)))
     if unknown:
         known = [name for action in parser._actions for name in action.option_strings]
         meant = did_you_mean(unknown[0], nearest(unknown[0], known, 1))
@@ -142,6 +142,7 @@ def _parser() -> argparse.ArgumentParser:
         help="one row for identical layers in sequence (long tables on a terminal do)")  # fmt: skip
     add("--sort", metavar="COLUMN", help="sort the rows: total, multiplications, params, layer, ...")
     add("--top", type=_count, metavar="K", help="the K costliest rows, and one for the rest")
+    extras.add_options(add)
     questions.add_options(add)
     add("--strict", action="store_true", help="exit with 1 if something was not counted")
     add("--debug", action="store_true", help="show the traceback of an error")
@@ -174,19 +175,26 @@ def _run(options: argparse.Namespace) -> int:
         return RIGHT
     view = View(options.tree, options.depth, options.fold, options.sort, options.top)
     form = _form(options, view)
+    wanted = extras.wanted(options, form)
     from opcount.report.progress import Progress
 
     with Progress() as progress:
         profiles, remarks = zip(*(_profiled(word, options, progress) for word in options.targets), strict=True)
     subject = compare(*profiles) if len(profiles) > 1 else profiles[0]
+    sections = wanted.of(profiles, options.top) if wanted else ()
     if options.html is not None:
-        _write(options.html, lambda: subject.to_page())
-    if options.output is not None:
+        from opcount.report import render_page
+
+        _write(options.html, lambda: render_page(subject, sections))
+    if wanted is not None and extras.figure_path(options):
+        extras.draw(profiles[0], wanted, options.output)
+        _complain(f"wrote {options.output}")
+    elif options.output is not None:
         from opcount.report import render
 
-        _write(options.output, lambda: render(subject, form, remarks, view))
+        _write(options.output, lambda: render(subject, form, remarks, view, sections))
     if options.output is None and options.html is None:
-        _show(subject, form, remarks, view)
+        _show(subject, form, remarks, view, sections)
     if options.strict and not subject.complete:
         _complain("something was not counted, which --strict makes a failure")
         return FAILED
@@ -202,7 +210,8 @@ def _form(options: argparse.Namespace, view: View) -> str:
         check_target(path)
     if len(paths) == 2 and len(set(map(os.path.realpath, paths))) == 1:
         raise InputError(f"-o and --html both write to {paths[0]!r}: give each a file of its own")
-    form: str = options.format or ("rich" if options.output is None else form_of(options.output))
+    unnamed = options.output is None or extras.figure_path(options) is not None
+    form: str = options.format or ("rich" if unnamed else form_of(options.output))
     view.check(form, several=len(options.targets) > 1)
     return form
 
@@ -230,7 +239,8 @@ def _profiled(word: str, options: argparse.Namespace, progress: Progress) -> tup
     inputs: Any = sizes or known_input(target)
     convention = Convention(bias=not options.no_bias, zero_padding=not options.no_padding)
     progress.say(f"running {word}")
-    counted = replace(profile(target.model, inputs, convention=convention), model=target.name)
+    counted = profile(target.model, inputs, convention=convention, memory=extras.needs_memory(options))
+    counted = extras.renamed(counted, target.name)
     remarks = ["training mode"] if target.model.training else []
     return _only(counted, options, remarks)
 
@@ -241,7 +251,13 @@ def _only(counted: Profile, options: argparse.Namespace, remarks: list[str]) -> 
     return counted.only(options.only), [*remarks, f"only {options.only}"]
 
 
-def _show(subject: Profile | Comparison, form: str, remarks: Sequence[Sequence[str]], view: View) -> None:
+def _show(
+    subject: Profile | Comparison,
+    form: str,
+    remarks: Sequence[Sequence[str]],
+    view: View,
+    sections: Sequence[Section],
+) -> None:
     """Print it: in colour and as wide as the terminal on one, else in full."""
     with _stdout():
         if form == "rich" and _on_terminal():
@@ -249,9 +265,9 @@ def _show(subject: Profile | Comparison, form: str, remarks: Sequence[Sequence[s
 
             from opcount.report import render_rich
 
-            Console().print(render_rich(subject, remarks, view), crop=False)
+            Console().print(render_rich(subject, remarks, view, sections), crop=False)
         else:
-            sys.stdout.write(f"{_text(subject, form, remarks, view)}\n")
+            sys.stdout.write(f"{_text(subject, form, remarks, view, sections)}\n")
 
 
 @contextmanager
@@ -291,11 +307,17 @@ def _on_terminal() -> bool:
     return Console().is_terminal
 
 
-def _text(subject: Profile | Comparison, form: str, remarks: Sequence[Sequence[str]], view: View) -> str:
+def _text(
+    subject: Profile | Comparison,
+    form: str,
+    remarks: Sequence[Sequence[str]],
+    view: View,
+    sections: Sequence[Section],
+) -> str:
     """The report as text that stdout's encoding can write."""
     from opcount.report import escape, render, render_text
 
-    text = render(subject, form, remarks, view)
+    text = render(subject, form, remarks, view, sections)
     try:
         text.encode(sys.stdout.encoding or "utf-8")
     except UnicodeEncodeError:
@@ -303,7 +325,7 @@ def _text(subject: Profile | Comparison, form: str, remarks: Sequence[Sequence[s
             return escape.json(text)
         if form != "rich":
             return escape.to_ascii(text)
-        return render_text(subject, remarks=remarks, view=view, ascii_only=True)
+        return render_text(subject, remarks=remarks, view=view, sections=sections, ascii_only=True)
     return text
 
 

@@ -105,14 +105,17 @@ class _Maker:
     """Makes a model's inputs: on its device, sizes in its own floating-point type, given tensors copied."""
 
     def __init__(self, model: nn.Module, *, shapes_only: bool) -> None:
-        self.device, self.dtype = _home(model)
+        self.device, self.dtype = home(model)
         if shapes_only:
             self.device = torch.device("meta")
+        self.copies: dict[int, torch.Tensor] = {}
         self.generator = torch.Generator("cpu").manual_seed(0)  # our own: the global random state stays as it is
 
     def __call__(self, value: Any) -> Any:
         if isinstance(value, torch.Tensor):
-            return self.copy(value)
+            if id(value) not in self.copies:  # given twice it stays one: self-attention asks whether it is
+                self.copies[id(value)] = self.copy(value)
+            return self.copies[id(value)]
         if is_size(value):
             return self.tensor(tuple(value), self.dtype)
         if isinstance(value, Input):
@@ -174,7 +177,7 @@ def _modules(model: nn.Module) -> Iterator[nn.Module]:
             pending.extend(child for child in reversed(list(module._modules.values())) if child is not None)
 
 
-def _home(model: nn.Module) -> tuple[torch.device, torch.dtype]:
+def home(model: nn.Module) -> tuple[torch.device, torch.dtype]:
     """Where a model lives, and its first floating-point type."""
     device: torch.device | None = None
     for tensor in _tensors(model):

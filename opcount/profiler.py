@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from torch import nn
@@ -18,6 +19,7 @@ def profile(
     kwargs: Mapping[str, Any] | None = None,
     convention: Convention = Convention(),
     execution: str = "auto",
+    memory: bool = False,
 ) -> Profile:
     """Count the arithmetic of one call of a model, layer by layer.
 
@@ -33,6 +35,7 @@ def profile(
         execution: ``"shapes"`` works out shapes and computes nothing; ``"real"`` runs the clone on real values, on the
             model's own device; ``"auto"`` does the first and, where the forward needs values, the second. The result
             says which it was, and why.
+        memory: whether to find out also what :func:`opcount.memory` tells, in a run of its own.
 
     Returns:
         The figures of the whole and of each layer, in scalar operations.
@@ -51,4 +54,9 @@ def profile(
     """
     from opcount.counting import count  # the rules of every layer: when there is something to count
 
-    return count(model, inputs, kwargs, convention, execution=execution)
+    counted = count(model, inputs, kwargs, convention, execution=execution)
+    if not memory:
+        return counted
+    from opcount.measuring import memory as measure
+
+    return replace(counted, memory=measure(model, inputs, kwargs=kwargs, execution=execution))

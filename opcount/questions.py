@@ -15,7 +15,7 @@ from opcount.parsing import parse_vary
 from opcount.result import Profile
 
 QUESTIONS = ("why", "separate", "vary", "audit")
-_OF_TABLES = ("tree", "depth", "fold", "sort", "top", "html", "strict")
+_OF_TABLES = ("tree", "depth", "fold", "sort", "top", "html", "strict", "energy", "memory", "roofline")
 
 
 def add_options(add: Callable[..., Any]) -> None:

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from opcount.errors import UnknownLayerError
+from opcount.occupancy import Memory
 from opcount.ops import Convention, Execution, OpCount, Term
 
 if TYPE_CHECKING:
@@ -118,6 +119,7 @@ class Profile:
         layers: a record for every module, called or not, in the order they are registered.
         convention: what was included.
         execution_record: how the figures were obtained.
+        memory: the bytes it holds and moves, if they were asked for; never part of the figures.
 
     >>> from torch import nn
     >>> from opcount import profile
@@ -137,6 +139,7 @@ class Profile:
     layers: tuple[LayerRecord, ...]
     convention: Convention = Convention()
     execution_record: Execution = field(default=Execution("real"))
+    memory: Memory | None = None
 
     @cached_property
     def ops(self) -> OpCount:

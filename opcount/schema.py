@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from opcount.errors import SchemaError
+from opcount.occupancy import Memory
 from opcount.ops import FIGURES, Convention, Execution, Number, OpCount, Term
 from opcount.result import Entry, LayerRecord, Profile, Shapes, Site, Uncounted
 
@@ -35,6 +36,7 @@ def to_dict(profile: Profile) -> dict[str, Any]:
         "ops": ops_out(profile.ops),
         "total": number_out(profile.total),
         "layers": [_record_out(record) for record in profile.layers],
+        **({} if profile.memory is None else {"memory": profile.memory.to_dict()}),
     }
 
 
@@ -69,13 +71,14 @@ def from_json(text: str) -> Profile:
 
 
 def _profile_in(data: Mapping[str, Any]) -> Profile:
-    execution = data["execution"]
+    execution, memory = data["execution"], data.get("memory")
     return Profile(
         model=str(data["model"]),
         inputs=_shapes_in(data["inputs"]),
         layers=tuple(_record_in(record) for record in data["layers"]),
         convention=Convention(**data["convention"]),
         execution_record=Execution(execution["mode"], execution["reason"], execution["seconds"]),
+        memory=None if memory is None else Memory.from_dict(memory),
     )
 
 

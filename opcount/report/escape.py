@@ -9,7 +9,9 @@ import re
 
 from opcount.parsing import visible as visible
 
-_ASCII = str.maketrans({"·": "-", "×": "x", "–": "-", "…": "...", "→": "->", "─": "-", "≥": ">=", "−": "-", "±": "~"})
+_ASCII = str.maketrans(
+    {"·": "-", "×": "x", "–": "-", "…": "...", "→": "->", "─": "-", "≥": ">=", "−": "-", "±": "~", "µ": "u"}
+)
 
 
 def to_ascii(text: str) -> str:

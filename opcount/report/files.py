@@ -95,8 +95,16 @@ def write(path: str, text: str) -> None:
     Raises:
         InputError: the folder does not exist, or nothing can be written there.
     """
+    write_bytes(path, (text if text.endswith("\n") else f"{text}\n").encode("utf-8", "backslashreplace"))
+
+
+def write_bytes(path: str, data: bytes) -> None:
+    """As :func:`write`, for what is no text.
+
+    Raises:
+        InputError: the folder does not exist, or nothing can be written there.
+    """
     target = Path(os.path.realpath(path))
-    data = (text if text.endswith("\n") else f"{text}\n").encode("utf-8", "backslashreplace")
     try:
         check_target(path)
         if _is_device(path):

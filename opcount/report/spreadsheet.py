@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from opcount.comparison import Comparison, Layer
 from opcount.ops import FIGURES, OpCount
@@ -19,10 +19,15 @@ from opcount.result import Profile
 _COSTS = (*FIGURES, "total")
 
 
-def profile_csv(profile: Profile) -> str:
-    """The layers of a profile: what they are, the six figures and their total, and what was not counted."""
-    header = ("layer", "type", "output", "calls", "params", *_COSTS, "uncounted")
-    return _written([header, *_layers(profile)])
+def profile_csv(profile: Profile, more: Mapping[str, Mapping[str, str | int | float]] = {}) -> str:
+    """The layers of a profile: what they are, the six figures and their total, and what was not counted.
+
+    Args:
+        profile: what to write.
+        more: further columns, for each its values by path.
+    """
+    header = ("layer", "type", "output", "calls", "params", *_COSTS, "uncounted", *more)
+    return _written([header, *_layers(profile, more)])
 
 
 def comparison_csv(comparison: Comparison) -> str:
@@ -52,8 +57,10 @@ def _layer(layer: Layer) -> list[str | int]:
     return cells
 
 
-def _layers(profile: Profile) -> Iterator[list[str | int]]:
-    for record in shown(profile):
+def _layers(profile: Profile, more: Mapping[str, Mapping[str, str | int | float]]) -> Iterator[list[str | int | float]]:
+    further = {path for values in more.values() for path, value in values.items() if value}
+    rows = {record.path for record in shown(profile)} | further
+    for record in (record for record in profile.layers if record.path in rows):
         missing = "; ".join(visible(item.name) for item in record.uncounted)
         yield [
             safe(path_text(record.path)),
@@ -63,6 +70,7 @@ def _layers(profile: Profile) -> Iterator[list[str | int]]:
             record.params,
             *_costs(record.ops),
             safe(missing),
+            *(values.get(record.path, "") for values in more.values()),
         ]
 
 
@@ -79,7 +87,7 @@ def _costs(ops: OpCount) -> list[int]:
     return [getattr(ops, figure) for figure in _COSTS]
 
 
-def _written(rows: Iterable[Iterable[str | int]]) -> str:
+def _written(rows: Iterable[Iterable[str | int | float]]) -> str:
     out = io.StringIO()
     csv.writer(out, lineterminator="\n").writerows(rows)
     return out.getvalue().rstrip("\n")

@@ -66,14 +66,18 @@ class Copier:
 
     Args:
         shapes_only: tensors become stand-ins on the meta device instead of being cloned.
+        fake: makes what takes a tensor's place, instead of a clone of it.
 
     Attributes:
         memo: the copy of every original met, by its id, as ``copy.deepcopy`` keeps it.
         modules: every copied module by the attribute path it was first met under.
     """
 
-    def __init__(self, *, shapes_only: bool = False) -> None:
+    def __init__(
+        self, *, shapes_only: bool = False, fake: Callable[[torch.Tensor], torch.Tensor] | None = None
+    ) -> None:
         self.shapes_only = shapes_only
+        self.fake = fake
         self.memo: dict[int, Any] = {}
         self.modules: dict[str, nn.Module] = {}
         self._originals: list[Any] = []  # kept alive, so that no id is used twice
@@ -114,6 +118,8 @@ class Copier:
     def _tensor(self, tensor: torch.Tensor, path: str) -> torch.Tensor:
         if self.shapes_only:
             return stand_in(tensor)
+        if self.fake is not None:
+            return self.fake(tensor)
         if is_lazy(tensor):
             kind: Any = type(tensor)
             blank: torch.Tensor = kind(requires_grad=tensor.requires_grad, device=tensor.device, dtype=tensor.dtype)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from functools import cache
 from math import prod
 from typing import Any
@@ -75,10 +76,12 @@ def spec_of(tensor: torch.Tensor) -> TensorSpec:
     kept: TensorSpec | None = tensor.__dict__.get(KEPT)
     if kept is not None:
         return kept
+    number = ALIASES.get()
+    alias = None if number is None else number(tensor)
     if tensor.is_nested:
         shape, lengths = _nested(tensor)
-        return TensorSpec(shape, dtype_name(tensor.dtype), None, tensor.requires_grad, lengths)
-    return TensorSpec(tuple(tensor.shape), dtype_name(tensor.dtype), None, tensor.requires_grad)
+        return TensorSpec(shape, dtype_name(tensor.dtype), alias, tensor.requires_grad, lengths)
+    return TensorSpec(tuple(tensor.shape), dtype_name(tensor.dtype), alias, tensor.requires_grad)
 
 
 def keep_spec(tensor: torch.Tensor, spec: TensorSpec | None) -> None:
@@ -86,6 +89,9 @@ def keep_spec(tensor: torch.Tensor, spec: TensorSpec | None) -> None:
     tensor.__dict__[KEPT] = spec
     tensor.__dict__.pop(STRIDES, None)
 
+
+ALIASES: ContextVar[Callable[[torch.Tensor], int | None] | None] = ContextVar("opcount_aliases", default=None)
+"""What numbers the storage of a tensor, while a run tracks storages: equal numbers share their memory."""
 
 KEPT = "_opcount_spec"
 STRIDES = "_opcount_strides"  # beside a kept description, where the tensor is not contiguous

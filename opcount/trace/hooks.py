@@ -40,8 +40,7 @@ def _attach(path: str, module: nn.Module, observer: Observer) -> None:
     for key, hook in module._forward_pre_hooks.items():
         if isinstance(hook, _RECOMPUTING):
             module._forward_pre_hooks[key] = _owned(hook, observer)
-        elif getattr(hook, "__name__", "") == "_infer_parameters":
-            module._forward_pre_hooks[key] = _unobserved(hook)
+    leave_lazy_alone(module)
     if getattr(module.__dict__.get("forward"), "stands_for_own_forward", False):
         return  # it tells the observer itself
     # As register_forward_pre_hook and register_forward_hook would, without a handle to remove them by.
@@ -52,6 +51,13 @@ def _attach(path: str, module: nn.Module, observer: Observer) -> None:
     hooks.move_to_end(_KEY, last=False)
     module._forward_hooks_with_kwargs[_KEY] = True
     module._forward_hooks_always_called[_KEY] = True
+
+
+def leave_lazy_alone(module: nn.Module) -> None:
+    """Let a lazy layer's own hook run unobserved: its blank tensors turn into real ones in place."""
+    for key, hook in module._forward_pre_hooks.items():
+        if getattr(hook, "__name__", "") == "_infer_parameters":
+            module._forward_pre_hooks[key] = _unobserved(hook)
 
 
 def _owned(hook: Hook, observer: Observer) -> Hook:

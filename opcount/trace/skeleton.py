@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -59,13 +59,16 @@ def walk(root: nn.Module, path: str = "") -> Iterator[tuple[str, nn.Module]]:
         pending.extend((prefix + name, child) for name, child in reversed(children.items()) if child is not None)
 
 
-def clone(model: nn.Module, *, shapes_only: bool = False) -> Skeleton:
+def clone(
+    model: nn.Module, *, shapes_only: bool = False, fake: Callable[[torch.Tensor], torch.Tensor] | None = None
+) -> Skeleton:
     """A clone of ``model`` that can be hooked and run while the model stays as it is.
 
     Args:
         shapes_only: the clone has stand-ins on the meta device for the model's tensors, which it does not read.
+        fake: makes what takes a tensor's place in the clone, instead of a clone of it.
     """
     with torch.no_grad():
-        copier = Copier(shapes_only=shapes_only)
+        copier = Copier(shapes_only=shapes_only, fake=fake)
         root = copier.run(model)
     return Skeleton(root, copier.modules)

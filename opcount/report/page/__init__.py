@@ -11,7 +11,7 @@ import base64
 import hashlib
 import importlib.util
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,13 +25,14 @@ from opcount.tree import Node, grow, walk
 
 if TYPE_CHECKING:
     from opcount.comparison import Comparison
+    from opcount.report.sections import Section
 
 _HERE = Path(__file__).parent
 _EXTRA = "a page needs {0}, which is not installed: pip install 'opcount[page]'"
 
 
-def page(subject: Profile | Comparison) -> str:
-    """The page, as the text of one file.
+def page(subject: Profile | Comparison, sections: Sequence[Section] = ()) -> str:
+    """The page, as the text of one file; sections are tables of their own, below the layers.
 
     Raises:
         MissingExtraError: d3 or jinja2 is not there to draw it.
@@ -50,6 +51,7 @@ def page(subject: Profile | Comparison) -> str:
         hashes=" ".join(f"'sha256-{_sha256(code)}'" for code in (library, script)),
         style=(_HERE / "page.css").read_text(encoding="utf-8"),
         data=embedded(page_data(subject)),
+        sections=[(section.key, section.title, *_static(section)) for section in sections],
         library=library,
         script=script,
     )
@@ -76,6 +78,13 @@ def embedded(data: Any) -> str:
     """
     text = json.dumps(data, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _static(section: Section) -> tuple[str, str]:
+    """The table and the drawing of a section; nothing of them is a script."""
+    from opcount.report.hypertext import hypertext
+
+    return hypertext(section.sheet), section.drawing() if section.drawing is not None else ""
 
 
 def _model(profile: Profile, label: str) -> dict[str, Any]:
