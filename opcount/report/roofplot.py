@@ -60,7 +60,81 @@ class _Frame:
         self.left = math.floor(math.log10(min(intensities)) * 2) / 2
         self.right = max(math.ceil(math.log10(max(intensities)) * 2) / 2, self.left + 1)
         self.top = math.log10(max(float(device.peak[dtype]) for dtype in dtypes))
-        rates = [point.attainable or 0.0 for point in points]
+        rates = [point.attainable for point in points if point.attainable]
+        self.bottom = min(math.log10(min(rates)), self.top - 1)
+
+    def intensity(self, column: int) -> float:
+        return float(10 ** (self.left + (self.right - self.left) * column / (_WIDTH - 1)))
+
+    def roof(self, column: int, dtype: str) -> tuple[int, bool]:
+        """On which line the roof is there, and whether it still rises."""
+        device = self.roofline.device
+        by_memory, peak = self.intensity(column) * float(device.bandwidth), float(device.peak[dtype])
+        return self.line(min(by_memory, peak)), by_memory < peak
+
+    def line(self, rate: float) -> int:
+        return round((self.top - math.log10(rate)) / (self.top - self.bottom) * (_HEIGHT - 1))
+
+    def place(self, point: Point) -> tuple[int, int]:
+        share = (math.log10(point.intensity) - self.left) / (self.right - self.left)
+        column = min(max(round(share * (_WIDTH - 1)), 0), _WIDTH - 1)
+        return column, min(max(self.line(point.attainable or 1.0), 0), _HEIGHT - 1)
+
+    def labelled(self, canvas: list[list[str]]) -> list[str]:
+        labels = {0: si(10**self.top, "op/s"), _HEIGHT - 1: si(10**self.bottom, "op/s")}
+        width = max(map(len, labels.values()))
+        lines = [f"  {labels.get(i, ''):>{width}} |{''.join(row).rstrip()}" for i, row in enumerate(canvas)]
+        low, high = intensity_text(self.intensity(0)), intensity_text(self.intensity(_WIDTH - 1))
+        axis = f"{low}{'operations a byte':^{_WIDTH - len(low) - len(high)}}{high}"
+        return [*lines, f"  {'':>{width}} +{'-' * _WIDTH}", f"  {'':>{width}}  {axis}"]
+
+
+def _marks(points: list[Point]) -> list[tuple[Point, str]]:
+    return [(point, str(number) if number <= _NAMED else "o") for number, point in enumerate(points, start=1)]
+
+
+def _legend(marks: list[tuple[Point, str]]) -> list[str]:
+    named = [f"{mark} {path_text(point.path)}" for point, mark in marks if mark != "o"]
+    more = [f"o {len(marks) - len(named)} more"] if len(marks) > len(named) else []
+    lines = [""]
+    for entry in ("* all together", *named, *more):
+        if lines[-1] and len(lines[-1]) + len(entry) > _WIDTH + 10:
+            lines.append("")
+        lines[-1] += f"  {entry}"
+    return lines
+
+
+def figure(roofline: Roofline) -> Any:
+    """The same as a matplotlib figure.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise MissingExtraError("a plot needs matplotlib: pip install 'opcount[study]'") from None
+    drawn = Figure(figsize=(8, 5), layout="constrained")
+    axes = drawn.add_subplot(xscale="log", yscale="log")
+    points, device = placed(roofline), roofline.device
+    ridges = [device.ridge(dtype) for dtype in used(roofline)]
+    around = [point.intensity for point in points] + ridges
+    low, high = min(around) / 3, max(around) * 3
+    for dtype, ridge in zip(used(roofline), ridges, strict=True):
+        peak = float(device.peak[dtype])
+        roof = [low * float(device.bandwidth), peak, peak]
+        axes.plot([low, ridge, high], roof, label=_plain(f"{visible(dtype)} {si(peak, 'op/s')}"))
+    _scatter(axes, roofline, points)
+    axes.set(xlabel="operations a byte", ylabel="operations a second, at best")
+    axes.set_title(_plain(f"{visible(roofline.model)} · {visible(device.title)} · {si(device.bandwidth, 'B/s')}"))
+    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=8)
+    axes.grid(visible=True, which="major", alpha=0.3)
+    return drawn
+
+
+def _scatter(axes: Any, roofline: Roofline, points: list[Point]) -> None:
+    """The layers as dots, those with the most operations numbered, and the whole as a star."""
+    rates = [point.attainable or 0.0 for point in points]
     axes.scatter([point.intensity for point in points], rates, s=18, color="tab:gray", zorder=3)
     for number, (point, rate) in enumerate(zip(points[:_NAMED], rates, strict=False), start=1):
         offset = (4, -10) if number % 2 else (-9, 5)
@@ -69,11 +143,6 @@ class _Frame:
     whole = roofline.whole
     if whole.attainable:
         axes.scatter([whole.intensity], [whole.attainable], marker="*", s=90, color="tab:red", zorder=4, label="whole")
-    axes.set(xlabel="operations a byte", ylabel="operations a second, at best")
-    axes.set_title(_plain(f"{visible(roofline.model)} · {visible(device.title)} · {si(device.bandwidth, 'B/s')}"))
-    axes.legend(loc="lower right", fontsize=8)
-    axes.grid(visible=True, which="major", alpha=0.3)
-    return drawn
 
 
 def _plain(text: str) -> str:
