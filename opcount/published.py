@@ -43,12 +43,18 @@ def read_numbers(text: str, name: str) -> Mapping[str, Any]:
         InputError: it is something else.
     """
     try:
-        data = json.loads(text, parse_float=Fraction, parse_constant=_no_number, object_pairs_hook=_without_twins)
+        data = json.loads(text, parse_float=_exact, parse_constant=_no_number, object_pairs_hook=_without_twins)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{name} is not JSON that can be read: {error}") from None
     if not isinstance(data, Mapping):
         raise InputError(f"{name} holds a {type(data).__name__}, not an object of JSON")
     return data
+
+
+def _exact(word: str) -> Fraction:
+    if not 1e-60 < abs(float(word)) < 1e60 and float(word):
+        raise ValueError(f"{word} is beyond all measure")
+    return Fraction(word)
 
 
 def _no_number(word: str) -> Any:

@@ -23,7 +23,7 @@ class Polling(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __init__(self, outside: Any) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.outside = [StorageWeakRef(tensor.untyped_storage()) for tensor in _tensors(outside)]
+        self.outside = {StorageWeakRef(tensor.untyped_storage()) for tensor in _tensors(outside)}
         self.made: dict[StorageWeakRef, int] = {}
         self.most = 0
         self.ever = 0
@@ -32,11 +32,10 @@ class Polling(TorchDispatchMode):  # type: ignore[no-untyped-call]
         given = [] if func is torch.ops.aten.lift_fresh.default else _tensors((args, kwargs))  # new, from numbers
         for tensor in given:
             reference = StorageWeakRef(tensor.untyped_storage())
-            if reference not in self.made and reference not in self.outside:
-                self.outside.append(reference)
+            if reference not in self.made:
+                self.outside.add(reference)
         output = func(*args, **(kwargs or {}))
         self.made = {reference: size for reference, size in self.made.items() if not reference.expired()}
-        self.outside = [reference for reference in self.outside if not reference.expired()]
         for tensor in [*_tensors(output), *given]:
             reference, size = StorageWeakRef(tensor.untyped_storage()), tensor.untyped_storage().nbytes()
             if reference not in self.outside:
