@@ -17,6 +17,7 @@ from opcount.occupancy import LayerMemory, Memory
 from opcount.trace.describe import dtype_name
 from opcount.trace.faking import Faker
 from opcount.trace.moving import Moved, Moves
+from opcount.trace.sight import unobserved
 from opcount.trace.skeleton import Skeleton, clone, walk
 from opcount.trace.storages import Storages, parts
 from opcount.trace.whole import run_whole
@@ -84,18 +85,20 @@ def _measured(
         raise InputError(f"memory is that of an nn.Module, not of {type(model).__name__} {model!r}")
     if execution not in ("auto", "shapes", "real"):
         raise InputError(f"execution is 'auto', 'shapes' or 'real', not {execution!r}")
-    reason = ""
-    if execution != "real":
-        try:
-            return _by_shapes(model, inputs, kwargs, details)
-        except InputError:
-            raise
-        except Exception as error:
-            if execution == "shapes":
-                raise ForwardError(f"shapes alone are not enough: {error}; execution='real' runs the model") from error
-            reason = str(error).partition("\n")[0]
-    args, keywords = call_arguments(model, inputs, kwargs)
-    return _run(model, _clone(model), args, keywords, None, reason, details)
+    with unobserved():
+        reason = ""
+        if execution != "real":
+            try:
+                return _by_shapes(model, inputs, kwargs, details)
+            except InputError:
+                raise
+            except Exception as error:
+                if execution == "shapes":
+                    needs = f"shapes alone are not enough: {error}; execution='real' runs the model"
+                    raise ForwardError(needs) from error
+                reason = str(error).partition("\n")[0]
+        args, keywords = call_arguments(model, inputs, kwargs)
+        return _run(model, _clone(model), args, keywords, None, reason, details)
 
 
 def _by_shapes(model: nn.Module, inputs: Any, kwargs: Mapping[str, Any] | None, details: bool) -> Memory:

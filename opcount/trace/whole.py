@@ -27,6 +27,7 @@ from opcount.trace.guard import garbage_kept, process_state_kept
 from opcount.trace.moving import Moves
 from opcount.trace.observer import Observer
 from opcount.trace.run import call
+from opcount.trace.sight import Observing
 from opcount.trace.skeleton import Skeleton
 from opcount.trace.standins import NeedsValues
 from opcount.trace.storages import Storages
@@ -64,7 +65,7 @@ def run_whole(
     begin = time.perf_counter()
     try:
         with (
-            process_state_kept(),
+            process_state_kept(lambda: observer.drew),
             garbage_kept(),
             torch.inference_mode(False),
             torch.no_grad(),
@@ -77,7 +78,7 @@ def run_whole(
     return Execution("real" if faker is None else "shapes", seconds=time.perf_counter() - begin)
 
 
-class Watched:
+class Watched(Observing):
     """Stands where a module's forward is looked up: tells the observer, and is that forward.
 
     No hooks, as in a count: PyTorch's transformer layers leave their fast path where there are any.
@@ -135,7 +136,7 @@ class _Nobody:
         """A layer has run."""
 
 
-class StorageObserver(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class StorageObserver(Observing, TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Sees every operator that reaches PyTorch's dispatcher, and the storages of what it takes and returns."""
 
     def __init__(self, observer: Observer, storages: Storages, moves: Moves | None) -> None:
@@ -157,6 +158,8 @@ class StorageObserver(TorchDispatchMode):  # type: ignore[no-untyped-call]
             with self:  # inference mode hands composite operators over whole
                 return func.decompose(*args, **kwargs)
         storages, observer, moves = self.storages, self.observer, self.moves
+        if torch.Tag.nondeterministic_seeded in func.tags:
+            observer.drew = True
         if not storages.values and operator_name(func) in _OTHERWISE_SHAPED:
             raise NeedsValues(f"PyTorch tells another size of what {operator_name(func)} returns than it has")
         given = _tensors((args, kwargs))
