@@ -11,12 +11,13 @@ from collections.abc import Callable
 from benchmarks.environment import environment, write
 from benchmarks.lenet import change
 from lenet.models import Depthwise, Regular
-from opcount import Convention, Energy, Memory, energy, memory, profile, roofline
+from opcount import Convention, Energy, EnergyTable, Memory, energy, memory, profile, roofline
 from opcount.report.energies import joules
 from opcount.report.units import si, size
 
 STUDIED = Convention(bias=False)
 DEVICE = "a100-80gb"
+TABLE = "horowitz-2014"
 
 
 def energies(title: str, regular: Energy, depthwise: Energy) -> list[str]:
@@ -61,28 +62,30 @@ def rooflines() -> list[str]:
     ]
 
 
-def main() -> None:
-    """Count and print; with ``--write`` keep the result."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--write", action="store_true", help="keep the result in benchmarks/results")
-    options = parser.parse_args()
-    studied = [energy(profile(model, convention=STUDIED).only("conv")) for model in (Regular(), Depthwise())]
-    whole = [energy(profile(model)) for model in (Regular(), Depthwise())]
-    tables = [
+def tables() -> list[list[str]]:
+    """Every table of the result."""
+    studied = [energy(profile(model, convention=STUDIED).only("conv"), TABLE) for model in (Regular(), Depthwise())]
+    whole = [energy(profile(model), TABLE) for model in (Regular(), Depthwise())]
+    return [
         energies("convolutions, no bias", *studied),
         energies("whole network", *whole),
         memories(*(memory(model) for model in (Regular(), Depthwise()))),
         rooflines(),
     ]
-    source = f"Energy by {whole[0].table.source} ({whole[0].table.technology})."
-    text = "\n".join([f"# Energy and memory of LeNet-5 ({environment()})", "", source, "", *_joined(tables)])
+
+
+def main() -> None:
+    """Count and print; with ``--write`` keep the result."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--write", action="store_true", help="keep the result in benchmarks/results")
+    options = parser.parse_args()
+    table = EnergyTable.named(TABLE)
+    title = f"# Energy and memory of LeNet-5 ({environment()})"
+    source = f"Energy by {table.source} ({table.technology})."
+    text = "\n\n".join([title, source, *("\n".join(lines) for lines in tables())])
     print(text)
     if options.write:
         write("energy.md", text + "\n")
-
-
-def _joined(tables: list[list[str]]) -> list[str]:
-    return [line for number, table in enumerate(tables) for line in ([""] if number else []) + table]
 
 
 if __name__ == "__main__":

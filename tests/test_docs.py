@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import lenet as study
+from benchmarks.energy import tables as energy_tables
 from lenet.models import Depthwise, Regular
 from opcount import profile
 from opcount.cli import main
@@ -75,8 +76,17 @@ def test_the_readme_on_resnet50() -> None:
     assert next(model for model in zoo["models"] if model["name"] == "resnet50")["figures"]["macs"] == 4_089_184_256
 
 
-def test_the_examples_in_the_readme_run() -> None:
-    assert doctest.testfile(str(ROOT / "README.md"), module_relative=False).failed == 0
+@pytest.mark.parametrize("page", ["README.md", "docs/energy.md", "docs/memory.md"])
+def test_the_examples_run(page: str) -> None:
+    assert doctest.testfile(str(ROOT / page), module_relative=False).failed == 0
+
+
+def test_the_page_on_energy_shows_what_the_benchmark_wrote() -> None:
+    written = (ROOT / "benchmarks" / "results" / "energy.md").read_text(encoding="utf-8")
+    studied, *tables = written.split("\n\n")[2:]
+    assert studied in (ROOT / "docs" / "energy.md").read_text(encoding="utf-8")
+    assert studied == "\n".join(energy_tables()[0])
+    assert [table.strip() for table in tables] == ["\n".join(table) for table in energy_tables()[1:]]
 
 
 def test_links_in_the_documentation_lead_somewhere() -> None:
