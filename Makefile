@@ -42,6 +42,7 @@ format: $(READY) ## put the code into shape
 
 bench: $(READY) ## what the README says of speed and exactness, measured again
 	$(PY) -m benchmarks.lenet --write
+	$(PY) -m benchmarks.energy --write
 	$(PY) -m benchmarks.import_time --write
 	$(PY) -m benchmarks.speed --write
 

@@ -36,12 +36,12 @@ def energy_sheet(energy: Energy, top: int | None = None) -> Sheet:
     costs = [_whole(total(lines)) for _, lines in found]
     shares = digits.apportioned(costs, 1000)
     others = any(_of(lines, None) for _, lines in found)
-    rows = tuple(_row(label, lines, share) for (label, lines), share in zip(found, shares, strict=True))
+    rows = tuple(_row(label, lines, share, sum(costs)) for (label, lines), share in zip(found, shares, strict=True))
     sheet = Sheet(
         headings=(_heading(energy),),
         columns=_LAYERS,
         rows=rows,
-        total=_row("total", energy.priced, 1000),
+        total=_row("total", energy.priced, 1000, sum(costs)),
         whole=sum(costs),
         drops=_DROPS,
         notes=tuple(_notes(energy)),
@@ -76,10 +76,9 @@ def energies_sheet(energies: Sequence[Energy], labels: Sequence[str]) -> Sheet:
     return sheet if any(_of(each.priced, None) for each in energies) else sheet.without({"others"})
 
 
-def _row(label: str, lines: Sequence[Priced], share: int) -> Row:
+def _row(label: str, lines: Sequence[Priced], share: int, whole: int) -> Row:
     cost = _whole(total(lines))
-    percent = "100 %" if label == "total" else digits.tenths(cost, share, max(cost + 1, 1))
-    return Row((label, *_figures(lines), cost, percent))
+    return Row((label, *_figures(lines), cost, digits.tenths(cost, share, whole)))
 
 
 def _figures(lines: Sequence[Priced]) -> tuple[Cell, ...]:
