@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from torch import nn
 from lenet.models import Depthwise
 from opcount import Profile, profile, roofline
 from opcount.cli import main
-from opcount.errors import InputError
+from opcount.errors import InputError, MissingExtraError
 from opcount.intensity import Device, devices
 from opcount.report.roofplot import text_plot
 
@@ -117,6 +118,17 @@ def test_drawings(tmp_path: Path) -> None:
         assert (tmp_path / f"roof.{suffix}").read_bytes().startswith(begin)
     with pytest.raises(InputError, match=r"\.svg, \.png or \.pdf"):
         found.plot(tmp_path / "roof.txt")
+
+
+def test_without_matplotlib_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = roofline(profile(nn.Linear(10, 10), (5, 10), memory=True), MINE)
+    for module in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(MissingExtraError, match=r"opcount\[study\]"):
+        found.plot(tmp_path / "roof.svg")
+    assert not list(tmp_path.iterdir())
 
 
 # The command:

@@ -157,12 +157,17 @@ def svg(roofline: Roofline) -> str:
 
 
 def drawn_bytes(roofline: Roofline, form: str) -> bytes:
-    """The figure as the bytes of a file."""
+    """The figure as the bytes of a file.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    drawn = figure(roofline)
     from matplotlib import rc_context
 
     out = io.BytesIO()
     with rc_context({"svg.hashsalt": "opcount", "svg.fonttype": "none"}):
-        figure(roofline).savefig(out, format=form, metadata={"Date": None} if form == "svg" else None, dpi=150)
+        drawn.savefig(out, format=form, metadata={"Date": None} if form == "svg" else None, dpi=150)
     return out.getvalue()
 
 
@@ -188,5 +193,4 @@ def write_figure(roofline: Roofline, path: str) -> None:
     form = form_of_figure(path)
     if form is None:
         raise InputError(f"the name {path!r} does not tell a kind of figure: end it in .svg, .png or .pdf")
-    figure(roofline)  # what is missing is told before anything is opened
     write_bytes(path, drawn_bytes(roofline, form))
