@@ -12,7 +12,8 @@ __version__ = "0.1.0"
 _HOMES = dict(ops="Convention OpCount Term", errors="OpCountError", result="LayerRecord Profile", inputs="Input",
               profiler="profile", comparison="Comparison compare", auditing="Audit audit", explaining="Explanation",
               formulas="formula", rules="rule", scaling_laws="Scaling scaling", measuring="memory peak_activations",
-              occupancy="Memory", pricing="Energy EnergyTable energy", intensity="Roofline roofline")  # fmt: skip
+              occupancy="Memory", pricing="Energy EnergyTable energy", intensity="Roofline roofline",
+              reconciling="Reconciliation reconcile")  # fmt: skip
 __all__ = sorted(["separable", *" ".join(_HOMES.values()).split()])
 
 

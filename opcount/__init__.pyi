@@ -13,6 +13,7 @@ from opcount.occupancy import Memory as Memory
 from opcount.ops import Convention as Convention, OpCount as OpCount, Term as Term
 from opcount.pricing import Energy as Energy, EnergyTable as EnergyTable, energy as energy
 from opcount.profiler import profile as profile
+from opcount.reconciling import Reconciliation as Reconciliation, reconcile as reconcile
 from opcount.result import LayerRecord as LayerRecord, Profile as Profile
 from opcount.rules import rule as rule
 from opcount.scaling_laws import Scaling as Scaling, scaling as scaling

@@ -130,3 +130,29 @@ def visible(name: str) -> str:
     if name.isprintable():
         return name
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in name)
+
+
+_COUNT = re.compile(r"(\d+(?:_\d+)*)(?:\.(\d+(?:_\d+)*))?(?:[eE]\+?(\d{1,2}))?\s*([kMGT]?)", re.ASCII)
+_POWERS = {"": 0, "k": 3, "M": 6, "G": 9, "T": 12}
+
+
+def parse_count(text: str) -> int:
+    """The whole number that a budget names: digits, or with a decimal suffix k, M, G or T.
+
+    Raises:
+        InputError: it is no whole number, or has another suffix, such as a binary one.
+
+    >>> parse_count("300M"), parse_count("4.1G"), parse_count("1_000"), parse_count("1e6")
+    (300000000, 4100000000, 1000, 1000000)
+    """
+    found = _COUNT.fullmatch(text.strip())
+    whole, decimals, exponent, suffix = found.groups("") if found else ("", "", "", "")
+    power = int(exponent or 0) + _POWERS[suffix] - len(decimals.replace("_", ""))
+    digits = f"{whole}{decimals}".replace("_", "")
+    if found is None or (power < 0 and set(digits[power:]) != {"0"}):
+        hint = "; binary suffixes are none of them" if re.search(r"\d\s*[kKMGT]i", text) else ""
+        raise InputError(
+            f"cannot read {text!r} as a count: write a whole number, as in 300_000_000, 3e8, 300M or 0.3G "
+            f"(suffixes: k, M, G, T, powers of 1,000{hint})"
+        )
+    return int(digits) * 10**power if power >= 0 else int(digits[:power] or "0")

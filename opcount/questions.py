@@ -14,7 +14,7 @@ from opcount.errors import InputError
 from opcount.parsing import parse_vary
 from opcount.result import Profile
 
-QUESTIONS = ("why", "separate", "vary", "audit")
+QUESTIONS = ("why", "separate", "vary", "audit", "versus")
 _OF_TABLES = ("tree", "depth", "fold", "sort", "top", "html", "strict", "energy", "memory", "roofline")
 
 
@@ -27,6 +27,8 @@ def add_options(add: Callable[..., Any]) -> None:
         help="how the figures scale with sizes: axes of the first input, as in N=0,S=1 or H=2+3")  # fmt: skip
     add("--audit", action="store_true",
         help="count twice, by layers and by what they call, and list where the two differ")  # fmt: skip
+    add("--versus", metavar="TOOL",
+        help="what another counter reports, and why: fvcore, thop, ptflops, torchinfo, flopcounter, ...")  # fmt: skip
 
 
 def asked(options: argparse.Namespace) -> str | None:
@@ -53,7 +55,7 @@ def answer(question: str, options: argparse.Namespace) -> str:
     form = options.format or "rich"
     on_terminal = sys.stdout is not None and sys.stdout.isatty()
     width = shutil.get_terminal_size().columns if on_terminal and form == "rich" else None
-    answers = {"why": _why, "separate": _separate, "vary": _vary, "audit": _audit}
+    answers = {"why": _why, "separate": _separate, "vary": _vary, "audit": _audit, "versus": _versus}
     return answers[question](options, form, width)
 
 
@@ -116,6 +118,25 @@ def _audit(options: argparse.Namespace, form: str, width: int | None) -> str:
     subject = _Subject(options)
     found = audit(subject.model, subject.inputs, convention=subject.convention)
     return str(replace(found, by_layers=replace(found.by_layers, model=subject.name)))
+
+
+def _versus(options: argparse.Namespace, form: str, width: int | None) -> str:
+    from opcount.reconciling.showing import FORMS, render
+    from opcount.reconciling.tools import find
+
+    tool = find(options.versus)
+    if options.no_bias or options.no_padding:
+        raise InputError("--versus is about the default convention: leave --no-bias and --no-padding out")
+    if options.format is None and options.output is not None:
+        from opcount.report.files import form_of
+
+        form = form_of(options.output)
+    if form not in FORMS:
+        raise InputError(f"--versus is not written as {form}: it has {', '.join(FORMS)}")
+    from opcount.reconciling import reconcile
+
+    subject = _Subject(options)
+    return render(replace(reconcile(subject.model, subject.inputs, tool.name), model=subject.name), form, width)
 
 
 class _Subject:

@@ -147,7 +147,7 @@ def cell_text(column: Column, cell: Cell, whole: int, write: Callable[[int], str
 
 
 def fold_path(path: str, width: int, at_dots: bool = False) -> str:
-    """A path on as many lines as it takes: broken behind dots, and within a name only where a name alone is too long.
+    """A path on as many lines as it takes: broken behind dots and spaces, within a name only if it must be.
 
     With ``at_dots`` a name is never broken, however long.
 
@@ -160,14 +160,14 @@ def fold_path(path: str, width: int, at_dots: bool = False) -> str:
     def begun() -> bool:
         return len(lines[-1]) > len("  " if len(lines) > 1 else "")
 
-    for part in path.replace(".", ".\0").split("\0"):
+    for part in re.split(r"(?<=[. ])", path):
         if begun() and cell_len(lines[-1] + part) > width:
             lines.append("  ")
         for char in [part] if at_dots else part:
             if not at_dots and begun() and cell_len(lines[-1] + char) > width:
                 lines.append("  ")
             lines[-1] += char
-    return "\n".join(lines)
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def fold(parts: tuple[str, ...], separator: str, width: int | None) -> list[str]:

@@ -1,0 +1,15 @@
+"""pytest's plugin: the fixture ``assert_ops``. Beside the package, so that pytest can load it without importing that."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def assert_ops() -> Any:
+    """``assert_ops(model, inputs, max_macs=...)``, see :func:`opcount.testing.assert_ops`."""
+    from opcount.testing import assert_ops
+
+    return assert_ops
