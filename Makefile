@@ -5,7 +5,7 @@ PY     := $(VENV)/bin/python
 READY  := $(VENV)/.ready
 WORKERS ?= 2
 
-.PHONY: help demo test test-all torture lint format bench study zoo wheel clean
+.PHONY: help demo test test-all torture lint format bench study zoo versus wheel clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -30,11 +30,12 @@ test-all: $(READY) ## every test, the slow ones too
 torture: $(READY) ## faults, hostile models and inputs in great number, and the figures of docs/reliability.md
 	$(PY) -m benchmarks.torture --write --workers $(WORKERS)
 
-lint: $(READY) ## formatting, lint, types, import contracts
+lint: $(READY) ## formatting, lint, types, import contracts, the LeNets' figures as locked
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .
 	$(PY) -m mypy
 	$(VENV)/bin/lint-imports
+	$(PY) -m opcount check
 
 format: $(READY) ## put the code into shape
 	$(PY) -m ruff format .
@@ -51,6 +52,9 @@ study: $(READY) ## train both networks of the study and write the report, some m
 
 zoo: $(READY) ## every model of torchvision against its published figure, a few minutes
 	$(PY) -m benchmarks.zoo --write
+
+versus: $(READY) ## what other counters say of torchvision's models, those that are installed in .venv
+	$(PY) -m benchmarks.versus --write
 
 wheel: $(READY) ## build the wheel into dist/
 	$(PY) -m build --wheel

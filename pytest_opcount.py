@@ -1,4 +1,4 @@
-"""pytest's plugin: the fixture ``assert_ops``. Beside the package, so that pytest can load it without importing that."""
+"""pytest's plugin: the fixture ``assert_ops``. It stands beside the package, which pytest then need not import."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from opcount import extras, questions
 from opcount.errors import ForwardError, InputError, OpCountError, described
-from opcount.parsing import did_you_mean, nearest, parse_argument, parse_size
+from opcount.parsing import did_you_mean, nearest, parse_argument, parse_count, parse_size
 from opcount.report import FORMATS
 
 if TYPE_CHECKING:
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from opcount.result import Profile
 
 RIGHT, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
-"""The exit codes: fine; ``--strict`` and something uncounted; the user can put it right; Ctrl-C."""
+"""The exit codes: fine; over a budget, not as locked, or ``--strict`` and something uncounted; the user can put it
+right; Ctrl-C."""
 
 _EXAMPLES = """
 examples:
@@ -38,9 +39,12 @@ examples:
   opcount package.module:TextModel --input 1,128:int64 -o costs.md
   opcount torchvision.models:resnet50 --html resnet50.html
   opcount torchvision.models:resnet50 saved.json --tree
+  opcount torchvision.models:mobilenet_v2 --max-macs 310M --max-params 3.6M
+  opcount torchvision.models:resnet50 --versus thop
+  opcount lock | opcount check     the models named in pyproject.toml; --help behind either says more
 
 exit codes:
-  0 fine   1 --strict and something was not counted   2 bad input   130 interrupted
+  0 fine   1 over a budget, not as locked, or --strict and not all counted   2 bad input   130 interrupted
 """
 
 
@@ -62,6 +66,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if argv is None else argv)
     try:
+        if words and words[0] in ("lock", "check"):
+            return _commit(words)
         return _run(_options(words))
     except KeyboardInterrupt:
         _complain("interrupted")
@@ -144,10 +150,21 @@ def _parser() -> argparse.ArgumentParser:
     add("--top", type=_count, metavar="K", help="the K costliest rows, and one for the rest")
     extras.add_options(add)
     questions.add_options(add)
+    for budget in ("macs", "total", "params", "layer-macs"):
+        add(f"--max-{budget}", type=parse_count, metavar="N",
+            help=f"exit with 1 if there is more: {_BUDGET_HELP[budget]}")  # fmt: skip
     add("--strict", action="store_true", help="exit with 1 if something was not counted")
     add("--debug", action="store_true", help="show the traceback of an error")
     add("--version", action="version", version=f"opcount {__version__}")
     return parser
+
+
+_BUDGET_HELP = {
+    "macs": "MACs, as in 300M or 4.1G",
+    "total": "multiplications and additions",
+    "params": "parameters",
+    "layer-macs": "MACs in one layer",
+}
 
 
 def _count(word: str) -> int:
@@ -195,10 +212,35 @@ def _run(options: argparse.Namespace) -> int:
         _write(options.output, lambda: render(subject, form, remarks, view, sections))
     if options.output is None and options.html is None:
         _show(subject, form, remarks, view, sections)
+    if _over_budget(options, profiles):
+        return FAILED
     if options.strict and not subject.complete:
         _complain("something was not counted, which --strict makes a failure")
         return FAILED
     return RIGHT
+
+
+def _over_budget(options: argparse.Namespace, profiles: Sequence[Profile]) -> bool:
+    """Whether a model does not keep a budget, or cannot be known to; each that does not is said on stderr."""
+    from opcount.budgets import NAMES, Budgets
+
+    budgets = Budgets(**{name: getattr(options, name) for name in NAMES})
+    excesses = [excess for profile in profiles for excess in budgets.check(profile)]
+    for excess in excesses:
+        _complain("over budget: " + "\n".join(excess.said(f"--{excess.budget.replace('_', '-')}")))
+    return bool(excesses)
+
+
+def _commit(words: list[str]) -> int:
+    """Lock the figures of a project's models, or check them."""
+    from opcount import committing
+
+    outcome = committing.run(words, _Parser)
+    if outcome.text:
+        _put(outcome.text)
+    for line in outcome.complaints:
+        _complain(line)
+    return FAILED if outcome.failed else RIGHT
 
 
 def _form(options: argparse.Namespace, view: View) -> str:
@@ -289,10 +331,15 @@ def _stdout() -> Iterator[None]:
 
 
 def _say(text: str, options: argparse.Namespace) -> None:
-    """Write the answer to a question: to a file, or on stdout in what its encoding can write."""
+    """Write the answer to a question: to a file, or on stdout."""
     if options.output is not None:
         _write(options.output, lambda: text)
-        return
+    else:
+        _put(text)
+
+
+def _put(text: str) -> None:
+    """Write a text on stdout, in what its encoding can write."""
     with _stdout():
         try:
             text.encode(sys.stdout.encoding or "utf-8")

@@ -16,6 +16,7 @@ from opcount.result import Profile
 
 QUESTIONS = ("why", "separate", "vary", "audit", "versus")
 _OF_TABLES = ("tree", "depth", "fold", "sort", "top", "html", "strict", "energy", "memory", "roofline")
+_OF_COUNTS = ("max_macs", "max_total", "max_params", "max_layer_macs")
 
 
 def add_options(add: Callable[..., Any]) -> None:
@@ -47,6 +48,10 @@ def asked(options: argparse.Namespace) -> str | None:
     beside = next((name for name in _OF_TABLES if getattr(options, name) not in (None, False)), None)
     if found and beside is not None:
         raise InputError(f"--{beside} is about the table of layers, which --{found[0]} does not write: leave one out")
+    budget = next((name for name in _OF_COUNTS if getattr(options, name) is not None), None)
+    if found and budget is not None:
+        name = budget.replace("_", "-")
+        raise InputError(f"--{name} is a budget for a count, and --{found[0]} is a question: ask one at a time")
     return found[0] if found else None
 
 

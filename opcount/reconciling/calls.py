@@ -184,7 +184,7 @@ def recurrent_steps(seen: Seen) -> tuple[int, int]:
 def _projects(weights: tuple[TensorSpec, ...], args: tuple[Any, ...]) -> bool:
     """Whether an LSTM projects its state: then each layer has one weight more."""
     has_biases, layers, both_ways = bool(args[3]), args[4], bool(args[-2])
-    return len(weights) != layers * (2 if both_ways else 1) * (4 if has_biases else 2)
+    return bool(len(weights) != layers * (2 if both_ways else 1) * (4 if has_biases else 2))
 
 
 def kept_by_layer(seen: Seen) -> bool:
