@@ -143,6 +143,23 @@ def _child(tool: str, target: str, writer: Connection) -> None:
     os._exit(0)
 
 
+def table(kept: dict[str, Any]) -> str:
+    """The figures as a page: a row for each model, a column for each tool, and what each was measured with."""
+    tools = {name: known for name, known in kept.items() if known["figures"]}
+    lines = ["# What other counters say", "", "| model |" + "".join(f" {name} |" for name in tools)]
+    lines.append("|---|" + "---:|" * len(tools))
+    for target in MODELS:
+        cells = (known["figures"].get(target) for known in tools.values())
+        lines.append(f"| {target} |" + "".join(f" {'–' if cell is None else f'{cell:,}'} |" for cell in cells))
+    lines += ["", "Measured on the CPU, batch 1, with:", ""]
+    lines += [
+        f"- {name}: {ASKS[name][0]} {known['version']}, torch {known['torch']}, torchvision {known['torchvision']}, "
+        f"Python {known['python']}"
+        for name, known in tools.items()
+    ]
+    return "\n".join([*lines, ""])
+
+
 def version(tool: str) -> str | None:
     """The installed version of a tool."""
     try:
@@ -166,6 +183,9 @@ def main() -> int:
         if installed is None:
             print(f"{tool} is not installed")
             continue
+        targets = fnmatch.filter(MODELS, options.models)
+        if not targets:
+            continue
         known = kept["tools"].setdefault(tool, {"figures": {}})
         known.update(
             version=installed,
@@ -173,13 +193,14 @@ def main() -> int:
             torchvision=metadata.version("torchvision").partition("+")[0],
             python=platform.python_version(),
         )
-        for target in fnmatch.filter(MODELS, options.models):
+        for target in targets:
             figure = measure(tool, target)
             known["figures"][target] = int(figure) if figure is not None and figure.is_integer() else figure
             print(tool, target, known["figures"][target], flush=True)
         known["figures"] = dict(sorted(known["figures"].items()))
     if options.write:
         write(FILE, json.dumps(kept, indent=1, sort_keys=True) + "\n")
+        write("versus.md", table(kept["tools"]))
     return 0
 
 
