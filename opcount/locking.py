@@ -229,7 +229,8 @@ def annotation(change: Change, project: Project) -> str:
     """
     root = os.environ.get("GITHUB_WORKSPACE") or os.getcwd()
     path = Path(os.path.relpath(project.lock, root)).as_posix()
-    place = f"file={_property(path)},line={_line(project, change.name)},title={_property(f'opcount: {visible(change.name)}')}"
+    title = _property(f"opcount: {visible(change.name)}")
+    place = f"file={_property(path)},line={_line(project, change.name)},title={title}"
     return f"::error {place}::{_message(change.said)}"
 
 

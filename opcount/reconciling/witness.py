@@ -106,7 +106,13 @@ def _witness(model: nn.Module, inputs: Any, kwargs: Mapping[str, Any] | None, *,
     tree = _Tree(_places(skeleton))
     observer = _Witness(tree)
     hooks.attach(skeleton.modules, observer)
-    with process_state_kept(), torch.inference_mode(False), torch.no_grad(), _Functions(observer), _Operators(observer):
+    with (
+        process_state_kept(lambda: observer.drew),
+        torch.inference_mode(False),
+        torch.no_grad(),
+        _Functions(observer),
+        _Operators(observer),
+    ):
         call(skeleton.model, args, keywords, observer)
     return tree.root
 
