@@ -41,10 +41,12 @@ examples:
   opcount torchvision.models:resnet50 saved.json --tree
   opcount torchvision.models:mobilenet_v2 --max-macs 310M --max-params 3.6M
   opcount torchvision.models:resnet50 --versus thop
-  opcount lock | opcount check     the models named in pyproject.toml; --help behind either says more
+  opcount lock      the models named in pyproject.toml: opcount lock --help says more
+  opcount check
 
 exit codes:
-  0 fine   1 over a budget, not as locked, or --strict and not all counted   2 bad input   130 interrupted
+  0 fine   1 over a budget, not as locked, or --strict and something was not counted
+  2 bad input   130 interrupted
 """
 
 
