@@ -34,6 +34,7 @@ def arrange(model: Model) -> Model:
 
 
 def _broadcast(layer: nn.Conv2d, images: Tensor) -> Tensor:
-    """What a 1x1 convolution of one channel, with stride 1 and a bias, does."""
-    assert layer.bias is not None
+    """What a 1x1 convolution of one channel and stride 1 does."""
+    if layer.bias is None:
+        return images * layer.weight.view(1, -1, 1, 1)
     return torch.addcmul(layer.bias.view(1, -1, 1, 1), images, layer.weight.view(1, -1, 1, 1))
