@@ -10,11 +10,19 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from opcount import extras, questions
 from opcount.errors import ForwardError, InputError, OpCountError, described
-from opcount.parsing import did_you_mean, nearest, parse_argument, parse_count, parse_size
+from opcount.parsing import (
+    did_you_mean,
+    nearest,
+    parse_argument,
+    parse_count,
+    parse_positive,
+    parse_resolution,
+    parse_size,
+)
 from opcount.report import FORMATS
 
 if TYPE_CHECKING:
@@ -37,6 +45,8 @@ examples:
   opcount torchvision.models:resnet50 --input 8,3,160,160 --only "layer1.*"
   opcount torch.nn:Linear --arg in_features=512 --arg out_features=10 --input 1,512
   opcount package.module:TextModel --input 1,128:int64 -o costs.md
+  opcount timm:vit_base_patch16_224 --batch 8
+  opcount transformers:LlamaConfig --arg num_hidden_layers=4 --seq 1024
   opcount torchvision.models:resnet50 --html resnet50.html
   opcount torchvision.models:resnet50 saved.json --tree
   opcount torchvision.models:mobilenet_v2 --max-macs 310M --max-params 3.6M
@@ -103,7 +113,7 @@ def _options(words: list[str]) -> argparse.Namespace:
         known = [name for action in parser._actions for name in action.option_strings]
         meant = did_you_mean(unknown[0], nearest(unknown[0], known, 1))
         raise InputError(f"there is no option {unknown[0]}{meant or '; opcount --help shows all'}")
-    if not options.targets:
+    if not options.targets and options.list is None:
         raise InputError("name a model as package.module:Name, as in opcount lenet.models:Regular; --help shows more")
     return options
 
@@ -133,11 +143,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("targets", nargs="*", metavar="TARGET",
-        help="package.module:Name of a model, its class, or what builds it; or a profile saved as .json")  # fmt: skip
+        help="package.module:Name of a model, its class, or what builds it; path/file.py:Name; timm:NAME, "
+        "torchvision:NAME, transformers:NAME; or a profile saved as .json")  # fmt: skip
     add("--input", action="append", default=[], type=parse_size, metavar="SIZE",
         help="size of an input, batch included: 1,3,224,224 or 8,128:int64; once for each input")  # fmt: skip
     add("--arg", action="append", default=[], type=parse_argument, metavar="KEY=VALUE",
         help="keyword argument for the class or function")  # fmt: skip
+    add("--batch", type=parse_positive, metavar="N", help="samples in the model's natural input")
+    add("--seq", type=parse_positive, metavar="N", help="tokens or steps in the model's natural input")
+    add("--resolution", type=parse_resolution, metavar="H[xW]", help="height and width of the model's natural input")
+    add("--list", metavar="SOURCE", help="the names of timm, torchvision or transformers; timm:vit_* for some")
     add("--only", metavar="WHAT", help="only layers of a type (conv, Linear) or with a path like 'features.*'")
     add("--no-bias", action="store_true", help="leave the additions of biases out")
     add("--no-padding", action="store_true", help="leave out what a convolution multiplies with its own zero padding")
@@ -188,6 +203,9 @@ def _run(options: argparse.Namespace) -> int:
     from opcount.comparison import compare
     from opcount.report.view import View
 
+    if options.list is not None:
+        _say(questions.listing(options), options)
+        return RIGHT
     question = questions.asked(options)
     if question is not None:
         _say(questions.answer(question, options), options)
@@ -270,23 +288,14 @@ def _write(path: str, text: Callable[[], str]) -> None:
 
 def _profiled(word: str, options: argparse.Namespace, progress: Progress) -> tuple[Profile, list[str]]:
     """The profile of one target, and what its heading has to say beside."""
-    if word.endswith(".json"):
-        from opcount.report.files import load_profile
-
-        return _only(load_profile(word), options, [f"read from {word}"])
     progress.say(f"building {word}")
-    from opcount import Convention, Input, profile
-    from opcount.targets import known_input, load
+    from opcount.targets import counted
 
-    sizes = tuple(size if dtype is None else Input(size, dtype) for size, dtype in options.input)
-    target = load(word, dict(options.arg), own_input=not sizes)
-    inputs: Any = sizes or known_input(target)
-    convention = Convention(bias=not options.no_bias, zero_padding=not options.no_padding)
+    target, inputs, convention = questions.named(word, options)
     progress.say(f"running {word}")
-    counted = profile(target.model, inputs, convention=convention, memory=extras.needs_memory(options))
-    counted = extras.renamed(counted, target.name)
-    remarks = ["training mode"] if target.model.training else []
-    return _only(counted, options, remarks)
+    found = counted(target, inputs, convention, memory=extras.needs_memory(options))
+    training = ["training mode"] if getattr(target.model, "training", False) else []
+    return _only(found, options, [*training, *target.remarks])
 
 
 def _only(counted: Profile, options: argparse.Namespace, remarks: list[str]) -> tuple[Profile, list[str]]:

@@ -86,6 +86,35 @@ def parse_vary(text: str) -> dict[str, list[tuple[int, int]]]:
     return sizes
 
 
+def parse_resolution(text: str) -> tuple[int, int]:
+    """Height and width that ``--resolution`` names; one number is both.
+
+    Raises:
+        InputError: it cannot be read.
+
+    >>> parse_resolution("224"), parse_resolution("480x640")
+    ((224, 224), (480, 640))
+    """
+    numbers = re.split(r"[xX,*]", text.strip())
+    if len(numbers) > 2 or not all(re.fullmatch(r"[1-9]\d{0,8}", number, re.ASCII) for number in numbers):
+        raise InputError(f"cannot read the resolution {text!r}: write 224, or height x width as in 480x640")
+    return int(numbers[0]), int(numbers[-1])
+
+
+def parse_positive(text: str) -> int:
+    """A whole number of 1 or more.
+
+    Raises:
+        InputError: it is none.
+
+    >>> parse_positive("128")
+    128
+    """
+    if not re.fullmatch(r"[1-9]\d{0,17}", text.strip(), re.ASCII):
+        raise InputError(f"{text!r} is no whole number of 1 or more")
+    return int(text)
+
+
 def nearest(word: str, names: Iterable[str], count: int = 3) -> list[str]:
     """The names that look most like a word, best first; the case of letters does not matter.
 

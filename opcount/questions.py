@@ -8,11 +8,15 @@ import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from opcount.errors import InputError
 from opcount.parsing import parse_vary
 from opcount.result import Profile
+
+if TYPE_CHECKING:
+    from opcount.ops import Convention
+    from opcount.targets import Target
 
 QUESTIONS = ("why", "separate", "vary", "audit", "versus")
 _OF_TABLES = ("tree", "depth", "fold", "sort", "top", "html", "strict", "energy", "memory", "roofline")
@@ -144,25 +148,67 @@ def _versus(options: argparse.Namespace, form: str, width: int | None) -> str:
     return render(replace(reconcile(subject.model, subject.inputs, tool.name), model=subject.name), form, width)
 
 
+def named(word: str, options: argparse.Namespace) -> tuple[Target, Any, Convention]:
+    """A target, the input and the convention that the options name; no input is the target's own.
+
+    Raises:
+        TargetError: it cannot be had.
+    """
+    from opcount import Convention, Input
+    from opcount.targets import Knobs, load
+
+    sizes = tuple(size if dtype is None else Input(size, dtype) for size, dtype in options.input)
+    knobs = Knobs(options.batch, options.seq, options.resolution)
+    target = load(word, dict(options.arg), knobs=knobs, own_input=not sizes)
+    return target, sizes or None, Convention(bias=not options.no_bias, zero_padding=not options.no_padding)
+
+
+def listing(options: argparse.Namespace) -> str:
+    """The names of a source.
+
+    Raises:
+        InputError: a target is named beside.
+    """
+    from opcount.targets import listing
+
+    if options.targets:
+        raise InputError(f"--list shows names and counts nothing: leave {options.targets[0]} out")
+    return listing(options.list)
+
+
 class _Subject:
     """The model that a question is about, with its inputs."""
 
     def __init__(self, options: argparse.Namespace) -> None:
-        from opcount import Convention, Input
-        from opcount.targets import known_input, load
+        from opcount.targets import known_input
 
-        sizes = tuple(size if dtype is None else Input(size, dtype) for size, dtype in options.input)
-        target = load(options.targets[0], dict(options.arg), own_input=not sizes)
-        self.name, self.model = target.name, target.model
-        self.inputs: Any = sizes or known_input(target)
-        self.convention = Convention(bias=not options.no_bias, zero_padding=not options.no_padding)
+        self.target, inputs, self.convention = named(options.targets[0], options)
+        self.name = self.target.name
+        self.inputs: Any = known_input(self.target) if inputs is None and not self.saved else inputs
+
+    @property
+    def saved(self) -> bool:
+        """Whether it is a profile, of which there is no model."""
+        return isinstance(self.target.model, Profile)
+
+    @property
+    def model(self) -> Any:
+        """The model.
+
+        Raises:
+            InputError: there is only a profile.
+        """
+        if self.saved:
+            raise InputError(f"{self.name} is a saved profile, which holds no model: name the model itself")
+        return self.target.model
 
     def profile(self, model: Any = None) -> Profile:
         """The profile of the model, or of another one on the same inputs."""
-        from opcount import profile
+        from opcount.targets import counted
 
         inputs = self.inputs
+        if model is None:
+            return counted(self.target, inputs, self.convention)
         if inputs is None:  # a copy may have lost what the model says of itself
             inputs = getattr(self.model, "example_input_size", None)
-        counted = profile(self.model if model is None else model, inputs, convention=self.convention)
-        return replace(counted, model=self.name)
+        return counted(replace(self.target, model=model, real=None), inputs, self.convention)

@@ -32,9 +32,14 @@ def builder_arguments(builder: Callable[..., Any], given: Mapping[str, Any], own
     }
     if _family(builder).rpartition(".")[2] in _DRAWN_SLOWLY:
         arguments["init_weights"] = False
-    if own_input and _family(builder) == "vision_transformer":
+    if own_input and is_built_for_a_size(builder):
         arguments["image_size"] = _crop(builder)[-1]
     return {**arguments, **given}
+
+
+def is_built_for_a_size(builder: Callable[..., Any]) -> bool:
+    """Whether the size of the image is an argument of the builder, as for a vision transformer."""
+    return _family(builder) == "vision_transformer"
 
 
 def example_input(builder: Callable[..., Any], model: Any) -> Any:

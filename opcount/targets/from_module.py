@@ -1,102 +1,37 @@
-"""From ``package.module:Name`` to a model and, where one is known, an input for it.
+"""``package.module:Name``: a model, a class of models or a function that returns one.
 
-The name may stand for a model, a class of models or a function that returns one. Nothing is ever downloaded:
-torchvision's models are built without weights.
+Naming a module runs it, as importing it would. Nothing is ever downloaded: torchvision's models are built without
+weights.
 """
 
 from __future__ import annotations
 
 import importlib
-import inspect
 import os
 import pkgutil
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from opcount import vision
 from opcount.errors import TargetError, described
 from opcount.parsing import did_you_mean, listed, nearest
-
-if TYPE_CHECKING:
-    from torch import nn
-
-_NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+from opcount.targets.building import build, kind
+from opcount.targets.resizing import resized
+from opcount.targets.source import Request, Source, Target
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """What a target names.
-
-    Attributes:
-        name: the target as it was written.
-        model: the model; one that was built here is in evaluation mode, one that existed is as it was.
-        inputs: an input known for it, as :func:`opcount.profile` takes it; None where the model has to know.
-        built: whether it was built here.
-    """
-
-    name: str
-    model: nn.Module
-    inputs: Any = None
-    built: bool = True
-
-
-def load(name: str, arguments: Mapping[str, Any] | None = None, *, own_input: bool = True) -> Target:
-    """The model that a target names.
-
-    The working directory is importable, as it is for ``python -m``.
-
-    Args:
-        name: ``"package.module:Name"``; the name may have dots.
-        arguments: keyword arguments for the class or function.
-        own_input: whether the model is to be built for its own input size, where it has one.
+def load(request: Request) -> Target:
+    """The model that a dotted name in a module stands for; the working directory is importable, as for ``python -m``.
 
     Raises:
         TargetError: it cannot be found or built, or is no model. The message says what to do.
-
-    >>> target = load("torch.nn:Linear", {"in_features": 10, "out_features": 5})
-    >>> target.model
-    Linear(in_features=10, out_features=5, bias=True)
     """
-    module_name, colon, path = name.partition(":")
+    module_name, colon, path = request.name.partition(":")
     if not colon or not module_name or not path:
-        raise TargetError(_without_colon(name))
-    module = _import(module_name)
-    found = _attribute(module, path)
-    return _model(name, found, dict(arguments or {}), own_input)
-
-
-def known_input(target: Target) -> Any:
-    """The input that is known for a target, as :func:`opcount.profile` takes it; None leaves it to the model.
-
-    Raises:
-        TargetError: none is known; the message shows how to give one.
-    """
-    if target.inputs is not None or getattr(target.model, "example_input_size", None) is not None:
-        return target.inputs
-    needed = _needed(target.model.forward)
-    if needed == []:
-        return ()
-    each = f", one for each of {listed(needed)}" if needed and len(needed) > 1 else ""
-    raise TargetError(
-        f"no input is known for {target.name}: give its size, batch included, as in --input 1,3,224,224{each}"
-    )
-
-
-def _needed(forward: Callable[..., Any]) -> list[str] | None:
-    """The arguments a forward cannot do without; None if it does not tell."""
-    try:
-        parameters = inspect.signature(forward).parameters.values()
-    except (ValueError, TypeError):
-        return None
-    if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters):
-        return None
-    needed = (*_NAMED, inspect.Parameter.POSITIONAL_ONLY)
-    return [
-        parameter.name for parameter in parameters if parameter.default is parameter.empty and parameter.kind in needed
-    ]
+        raise TargetError(_without_colon(request.name))
+    return found_model(request, attribute(_import(module_name), path))
 
 
 def _import(name: str) -> ModuleType:
@@ -148,7 +83,7 @@ def _siblings(parent: str) -> list[str]:
     return [f"{parent}.{info.name}" for info in pkgutil.iter_modules(folders)] if folders else []
 
 
-def _attribute(module: ModuleType, path: str) -> Any:
+def attribute(module: ModuleType, path: str) -> Any:
     """What a dotted name stands for in a module.
 
     Raises:
@@ -221,73 +156,35 @@ def _torchvision_models() -> Any:
         return None
 
 
-def _model(name: str, found: Any, arguments: dict[str, Any], own_input: bool) -> Target:
-    """The model that was found, or that is made by calling what was found."""
-    from torch import nn
-
-    if isinstance(found, nn.Module):
-        if arguments:
-            raise TargetError(f"{name} is a model already, so it takes no --arg {next(iter(arguments))}=...")
-        return Target(name, found, built=False)
-    if isinstance(found, type) and not issubclass(found, nn.Module):
-        raise TargetError(f"{name} is a class, but not of models: it does not derive from torch.nn.Module")
-    if not callable(found):
-        raise TargetError(f"{name} is {_kind(found)}, not a model{_models_hint(found)}")
-    if vision.is_torchvision(found):
-        model = build(name, found, vision.builder_arguments(found, arguments, own_input))
-        return Target(name, model, vision.example_input(found, model))
-    return Target(name, build(name, found, arguments))
-
-
-def build(name: str, builder: Callable[..., Any], arguments: Mapping[str, Any]) -> nn.Module:
-    """The model that a class or function makes of these arguments, in evaluation mode.
+def found_model(request: Request, found: Any) -> Target:
+    """The model that was found, or that is made by calling what was found.
 
     Raises:
-        TargetError: arguments are missing or unknown, it fails, or it makes something else.
+        TargetError: it is neither, or its input cannot be what was asked for.
     """
     from torch import nn
 
-    _check_arguments(name, builder, arguments)
-    try:
-        model = builder(**arguments)
-    except (Exception, SystemExit) as error:  # whatever the model's own code raises is about the target
-        raise TargetError(f"building {name} failed: {described(error)}") from error
-    if not isinstance(model, nn.Module):
-        raise TargetError(f"{name} returned {_kind(model)}, not a model; name something that returns a torch.nn.Module")
-    return model.eval()
-
-
-def _check_arguments(name: str, builder: Callable[..., Any], arguments: Mapping[str, Any]) -> None:
-    try:
-        parameters = list(inspect.signature(builder).parameters.values())
-    except (ValueError, TypeError):  # written in C: the call itself will tell
-        return
-    named = [parameter.name for parameter in parameters if parameter.kind in _NAMED]
-    missing = [
-        parameter.name
-        for parameter in parameters
-        if parameter.kind in _NAMED and parameter.default is parameter.empty and parameter.name not in arguments
-    ]
-    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
-    unknown = [argument for argument in arguments if argument not in named]
-    if unknown and not takes_any:
-        takes = f"; it takes {listed(named)}" if named else "; it takes none"
-        raise TargetError(f"{name} takes no argument {unknown[0]!r}{did_you_mean(unknown[0], named) or takes}")
-    if missing:
-        given = " ".join(f"--arg {argument}=..." for argument in missing)
-        raise TargetError(f"{name} needs {listed(missing)}: give {given}")
-
-
-def _kind(value: Any) -> str:
-    """What a value is, in words."""
-    if value is None:
-        return "None"
-    if isinstance(value, ModuleType):
-        return "a Python module"
-    name = type(value).__name__
-    return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
+    name, arguments = request.word, dict(request.arguments)
+    if isinstance(found, nn.Module):
+        if arguments:
+            raise TargetError(f"{name} is a model already, so it takes no --arg {next(iter(arguments))}=...")
+        return resized(Target(name, found, built=False), request)
+    if isinstance(found, type) and not issubclass(found, nn.Module):
+        raise TargetError(f"{name} is a class, but not of models: it does not derive from torch.nn.Module")
+    if not callable(found):
+        raise TargetError(f"{name} is {kind(found)}, not a model{_models_hint(found)}")
+    if not vision.is_torchvision(found):
+        return resized(Target(name, build(name, found, arguments)), request)
+    size = request.knobs.resolution
+    if vision.is_built_for_a_size(found) and size is not None and size[0] == size[1]:
+        arguments.setdefault("image_size", size[0])
+    model = build(name, found, vision.builder_arguments(found, arguments, request.own_input))
+    return resized(Target(name, model, vision.example_input(found, model)), request)
 
 
 def _models_hint(found: Any) -> str:
     models = [f"{found.__name__}:{name}" for name in models_in(found)] if isinstance(found, ModuleType) else []
     return f"; the models in it are {listed(models)}" if models else ""
+
+
+SOURCE = Source("package.module:Name", load, knobs=frozenset({"batch", "resolution"}))
