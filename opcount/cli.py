@@ -294,8 +294,9 @@ def _profiled(word: str, options: argparse.Namespace, progress: Progress) -> tup
     target, inputs, convention = questions.named(word, options)
     progress.say(f"running {word}")
     found = counted(target, inputs, convention, memory=extras.needs_memory(options))
+    mixed = [] if isinstance(target.model, type(found)) else questions.mixture(target.model, found)
     training = ["training mode"] if getattr(target.model, "training", False) else []
-    return _only(found, options, [*training, *target.remarks])
+    return _only(found, options, [*training, *target.remarks, *mixed])
 
 
 def _only(counted: Profile, options: argparse.Namespace, remarks: list[str]) -> tuple[Profile, list[str]]:

@@ -6,19 +6,19 @@ import argparse
 import re
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from opcount.errors import InputError
-from opcount.parsing import parse_vary
+from opcount.parsing import parse_positive, parse_vary
 from opcount.result import Profile
 
 if TYPE_CHECKING:
     from opcount.ops import Convention
     from opcount.targets import Target
 
-QUESTIONS = ("why", "separate", "vary", "audit", "versus")
+QUESTIONS = ("why", "separate", "vary", "audit", "versus", "generate")
 _OF_TABLES = ("tree", "depth", "fold", "sort", "top", "html", "strict", "energy", "memory", "roofline")
 _OF_COUNTS = ("max_macs", "max_total", "max_params", "max_layer_macs")
 
@@ -34,6 +34,8 @@ def add_options(add: Callable[..., Any]) -> None:
         help="count twice, by layers and by what they call, and list where the two differ")  # fmt: skip
     add("--versus", metavar="TOOL",
         help="what another counter reports, and why: fvcore, thop, ptflops, torchinfo, flopcounter, ...")  # fmt: skip
+    add("--generate", type=parse_positive, metavar="N",
+        help="what generating N tokens costs: a prompt of --seq tokens, then token by token with a cache")  # fmt: skip
 
 
 def asked(options: argparse.Namespace) -> str | None:
@@ -64,7 +66,14 @@ def answer(question: str, options: argparse.Namespace) -> str:
     form = options.format or "rich"
     on_terminal = sys.stdout is not None and sys.stdout.isatty()
     width = shutil.get_terminal_size().columns if on_terminal and form == "rich" else None
-    answers = {"why": _why, "separate": _separate, "vary": _vary, "audit": _audit, "versus": _versus}
+    answers = {
+        "why": _why,
+        "separate": _separate,
+        "vary": _vary,
+        "audit": _audit,
+        "versus": _versus,
+        "generate": _generate,
+    }
     return answers[question](options, form, width)
 
 
@@ -163,6 +172,16 @@ def named(word: str, options: argparse.Namespace) -> tuple[Target, Any, Conventi
     return target, sizes or None, Convention(bias=not options.no_bias, zero_padding=not options.no_padding)
 
 
+def mixture(model: Any, found: Profile) -> list[str]:
+    """What there is to say of a mixture of experts."""
+    if not any(record.type.endswith("Experts") for record in found.layers):
+        return []
+    from opcount.experts import experts
+
+    said = experts(model, found)
+    return [] if said is None else [str(said)]
+
+
 def listing(options: argparse.Namespace) -> str:
     """The names of a source.
 
@@ -174,6 +193,16 @@ def listing(options: argparse.Namespace) -> str:
     if options.targets:
         raise InputError(f"--list shows names and counts nothing: leave {options.targets[0]} out")
     return listing(options.list)
+
+
+def _generate(options: argparse.Namespace, form: str, width: int | None) -> str:
+    from opcount.generation import generate
+
+    subject = _Subject(options)
+    if not isinstance(subject.inputs, Mapping):
+        raise InputError(f"--generate is for a model of transformers with its natural input, not for {subject.name}")
+    found = generate(subject.model, subject.inputs, options.generate, convention=subject.convention, name=subject.name)
+    return found.render(form, width)
 
 
 class _Subject:

@@ -71,6 +71,9 @@ FIGURES = {
     "index_put": (lambda x: x.index_put((torch.tensor([0, 1]),), x), real()),
     "index_put that accumulates": (lambda x: x.index_put((torch.tensor([0, 1]),), x, accumulate=True), real(add=6)),
     "weighted bincount": (lambda x: torch.bincount(torch.tensor([0, 1, 1]), x[0]), real(add=3)),
+    "histogram": (lambda x: torch.histc(x, bins=4, min=0, max=1), real(mul=6, add=6, cmp=12)),
+    "histogram of all there is": (lambda x: torch.histc(x, bins=4), real(mul=6, add=6, cmp=12 + 2 * 5)),
+    "histogram of whole numbers": (lambda x: torch.histc(x.int(), bins=4, min=0, max=1), real()),
     # contractions
     "matmul": (lambda x: x @ x.T, real(mul=12, add=8, macs=12)),
     "vecdot": (lambda x: torch.linalg.vecdot(x, x), real(mul=6, add=4, macs=6)),

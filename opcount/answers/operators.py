@@ -96,6 +96,18 @@ def matrix_product(operator: Any, call: Call) -> TensorSpec | None:
     return _product(*call.args) if len(call.args) == 2 else None
 
 
+@answer("aten._grouped_mm", "transformers.grouped_mm_fallback")
+def grouped_matrix_product(operator: Any, call: Call) -> TensorSpec | None:
+    """Each row by its group's matrix, of whatever type: PyTorch's own meta kernel knows bfloat16 alone."""
+    left, right = call.args[:2]
+    arguments = named(operator, call)
+    if len(left.shape) != 2 or len(right.shape) != 3 or left.shape[1] != right.shape[1] or left.dtype != right.dtype:
+        return None
+    if arguments.get("out_dtype") is not None or arguments["offs"].shape != right.shape[:1]:
+        return None
+    return TensorSpec((left.shape[0], right.shape[2]), left.dtype)
+
+
 @answer("aten.addmm", "aten.baddbmm")
 def add_matrix_product(operator: Any, call: Call) -> TensorSpec | None:
     """Rows of the one by columns of the other, if the input broadcasts to that."""

@@ -9,9 +9,9 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from opcount.errors import InputError
 from opcount.ops import OpCount
 from opcount.report.escape import spreadsheet, visible
+from opcount.report.forms import table
 from opcount.report.sheet import Cell, Column, Note, Row, Sheet
 from opcount.result import Profile
 from opcount.separable.prediction import Prediction
@@ -117,23 +117,7 @@ class Comparison:
         if form == "csv":
             return self.to_csv()
         sheet = self.sheet(heading)
-        if form == "rich":
-            from opcount.report.terminal import text
-
-            return text(sheet, width, ascii_only)
-        if form == "plain":
-            from opcount.report.plain import plain
-
-            return plain(sheet)
-        if form in ("markdown", "github"):
-            from opcount.report.markdown import markdown
-
-            return markdown(sheet, "pipe" if form == "markdown" else form)
-        if form == "latex":
-            from opcount.report.latex import latex
-
-            return latex(sheet)
-        raise InputError(f"--separate has no form {form!r}; it has rich, plain, markdown, github, latex, csv and json")
+        return table(sheet, form, width, "--separate", ascii_only)
 
 
 def _cells(before: OpCount, predicted: OpCount, counted: OpCount) -> Iterator[Cell]:

@@ -15,6 +15,9 @@ from opcount.targets.building import NAMED
 from opcount.targets.registry import source_of
 from opcount.targets.source import Knobs, Request, Target
 
+LARGEST_RUN = 4 * 2**30
+"""Bytes of weights up to which a model is run where shapes alone are not enough."""
+
 
 def load(
     name: str, arguments: Mapping[str, Any] | None = None, *, knobs: Knobs = Knobs(), own_input: bool = True
@@ -87,9 +90,21 @@ def counted(target: Target, inputs: Any = None, convention: Convention = Convent
     else:
         try:
             found = profile(target.model, inputs, convention=convention, execution="shapes")
-        except ForwardError:  # it asks for values: what has none of its own will not do
-            found = profile(target.real(), inputs, convention=convention)
+        except ForwardError as error:  # it asks for values: what has none of its own will not do
+            found = profile(_real(target, error), inputs, convention=convention)
     return replace(found, model=target.name)
+
+
+def _real(target: Target, reason: ForwardError) -> Any:
+    """The model with weights, if they are not too many to run it once."""
+    tensors = [*target.model.parameters(), *target.model.buffers()]
+    size = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+    if size > LARGEST_RUN or target.real is None:
+        raise TargetError(
+            f"{target.name} cannot be counted by shapes alone, and its {size / 2**30:,.1f} GiB of weights are too many "
+            f"to run it for that: make it smaller with --arg, or give another input ({reason})"
+        ) from reason
+    return target.real()
 
 
 def _needed(forward: Callable[..., Any] | None) -> list[str] | None:

@@ -19,6 +19,7 @@ from opcount.targets.source import Source
 GROUP = "opcount.targets"
 OWN = {
     "timm": "opcount.targets.from_timm:SOURCE",
+    "transformers": "opcount.targets.from_transformers:SOURCE",
     "torchvision": "opcount.targets.from_torchvision:SOURCE",
     ".json": "opcount.targets.from_profile:SOURCE",
     ".py": "opcount.targets.from_file:SOURCE",

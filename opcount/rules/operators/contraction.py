@@ -30,6 +30,12 @@ def vector_dots(subject: Any, call: Call) -> Iterator[Term]:
     yield Term("dots", count=call.out.elements, length=arguments["x"].shape[arguments["dim"]])
 
 
+@rule("transformers.grouped_mm_fallback")
+def fallback_of_grouped_product(operator: Any, call: Call) -> Iterator[Term]:
+    """transformers' own grouped product, for where PyTorch's will not do: each row with its group's matrix."""
+    yield Term("dots", count=call.out.elements, length=call.input.shape[-1])
+
+
 @rule("aten._grouped_mm", "aten._scaled_grouped_mm")
 def grouped_matrix_product(operator: Any, call: Call) -> Iterator[Term]:
     """One dot for each output. Where the groups share out the dots' length, none of them is empty."""

@@ -161,6 +161,15 @@ def search(operator: Any, call: Call) -> Iterator[Term]:
     yield Term("each", dtype=dtype, count=call.out.elements, comparisons=(length - 1).bit_length())
 
 
+@rule("aten.histc")
+def histogram(operator: Any, call: Call) -> Iterator[Term]:
+    """The bin of each value, (x - min)·(bins/(max - min)), if it lies between the two; counting is on integers."""
+    values, arguments = call.input.elements, named(operator, call)
+    yield Term("each", role="bins", count=values, multiplications=1, additions=1, comparisons=2)
+    if arguments["min"] == arguments["max"]:  # then they are the smallest and the largest value there is
+        yield Term("comparison", role="range", count=2 * max(values - 1, 0))
+
+
 @rule("aten._fft_c2c", "aten._fft_r2c", "aten._fft_c2r")
 def fourier_transform(operator: Any, call: Call) -> Iterator[Term]:
     """A transform along each dimension in turn; a normalization divides every real number of the result once."""

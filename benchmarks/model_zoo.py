@@ -1,0 +1,197 @@
+"""What the benchmarks of timm and transformers share: one model counted twice, and a result that grows line by line.
+
+Each model is counted by opcount and, on the meta device too, by PyTorch's FlopCounterMode. The result is a file of
+JSON lines, one a model: a run that was stopped goes on where it was, and a run that is complete does nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.environment import environment, write
+from opcount.errors import OpCountError
+from opcount.inputs import call_arguments
+from opcount.ops import FIGURES
+from opcount.targets import counted, load
+
+RESULTS = Path(__file__).parent / "results"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One model of a zoo.
+
+    Attributes:
+        peer: the MACs that FlopCounterMode finds, half its FLOPs; None where it finds none.
+        problem: why there are no figures, of opcount's or of FlopCounterMode's.
+    """
+
+    name: str
+    family: str
+    input: str = ""
+    figures: dict[str, int] | None = None
+    params: int = 0
+    active: int | None = None
+    execution: str = ""
+    reason: str = ""
+    uncounted: tuple[str, ...] = ()
+    peer: int | None = None
+    by_operator: dict[str, int] | None = None
+    problem: str = ""
+    seconds: float = 0.0
+
+    @property
+    def macs(self) -> int | None:
+        return None if self.figures is None else self.figures["macs"]
+
+    @property
+    def agrees(self) -> bool | None:
+        """Whether both find the same MACs; None where one finds none."""
+        return None if self.peer is None or self.figures is None else self.peer == self.macs
+
+
+def count(
+    name: str,
+    family: str,
+    word: str,
+    arguments: dict[str, Any] | None = None,
+    peer_arguments: dict[str, Any] | None = None,
+) -> Entry:
+    """One model counted by both.
+
+    Args:
+        arguments: what it is built with.
+        peer_arguments: what it is built with beside, for FlopCounterMode.
+    """
+    begin = time.perf_counter()
+    try:
+        target = load(word, arguments)
+        with torch.no_grad():
+            found = counted(target)
+    except OpCountError as error:
+        return Entry(name, family, problem=f"opcount: {_line(error)}")
+    if peer_arguments:
+        target = load(word, {**(arguments or {}), **peer_arguments})
+    peer, problem = _peer(target)
+    return Entry(
+        name=name,
+        family=family,
+        input=" + ".join("x".join(map(str, shape)) for shape in found.inputs),
+        figures={figure: getattr(found.ops, figure) for figure in FIGURES},
+        params=found.params,
+        execution=found.execution,
+        reason=_line(found.execution_reason),
+        uncounted=tuple(sorted({item.name for item in found.uncounted})),
+        peer=peer,
+        by_operator=None if peer == found.macs else _macs_by_operator(found),
+        problem=problem,
+        seconds=round(time.perf_counter() - begin, 1),
+    )
+
+
+def _peer(target: Any) -> tuple[int | None, str]:
+    """FlopCounterMode's MACs, or why it has none. Its tracking of modules needs parameters without gradients."""
+    model = target.model.requires_grad_(False)
+    args, keywords = call_arguments(model, target.inputs, None, shapes_only=True)
+    counter = FlopCounterMode(display=False)
+    try:
+        with torch.no_grad(), counter:
+            model(*args, **keywords)
+    except Exception as error:  # whatever a model raises where nothing has values
+        return None, f"FlopCounterMode on meta: {type(error).__name__}: {_line(error)}"
+    flops = counter.get_total_flops()
+    return flops // 2, ""
+
+
+def _macs_by_operator(found: Any) -> dict[str, int]:
+    return {name: ops.macs for name, ops in found.by_operator.items() if ops.macs}
+
+
+def _line(error: object) -> str:
+    return " ".join(str(error).split())[:300]
+
+
+class Growing:
+    """A result that grows by a line for each model.
+
+    A line that was cut off by a crash is left out, and its model counted again.
+    """
+
+    def __init__(self, file: str) -> None:
+        self.path = RESULTS / file
+
+    def read(self) -> dict[str, Entry]:
+        """What is there, by name."""
+        found: dict[str, Entry] = {}
+        for line in self.path.read_text("utf-8").splitlines() if self.path.exists() else ():
+            try:
+                said = json.loads(line)
+            except ValueError:
+                continue
+            entry = Entry(**{**said, "uncounted": tuple(said["uncounted"])})
+            found[entry.name] = entry
+        return found
+
+    def grow(self, jobs: Iterable[tuple[str, Callable[[], Entry]]]) -> Iterator[Entry]:
+        """Do what is not done yet."""
+        done = self.read()
+        with self.path.open("a", encoding="utf-8") as file:
+            for name, job in jobs:
+                if name in done:
+                    continue
+                entry = job()
+                file.write(json.dumps(asdict(entry)) + "\n")
+                file.flush()
+                yield entry
+
+
+def table(title: str, entries: list[Entry], explained: Callable[[Entry], str]) -> str:
+    """The whole result as a page.
+
+    Args:
+        explained: why the two differ, or why there is no figure.
+    """
+    both = [entry for entry in entries if entry.agrees is not None]
+    without = [entry for entry in entries if entry.figures is None]
+    counted_whole = sum(not entry.uncounted for entry in entries if entry.figures is not None)
+    lines = [
+        f"# {title} ({environment()})",
+        "",
+        f"{len(entries)} models of {len({entry.family for entry in entries})} families. MACs as FlopCounterMode has "
+        f"them (half its FLOPs, on the meta device): {sum(bool(entry.agrees) for entry in both)} of {len(both)}. "
+        f"Counted without anything uncounted: {counted_whole} of {len(entries) - len(without)}.",
+        "",
+        "| family | model | input | MACs | FlopCounterMode | additions | parameters | by | uncounted | remark |",
+        "|---|---|---|---:|---:|---:|---:|---|---|---|",
+    ]
+    for entry in sorted(entries, key=lambda entry: (entry.family, entry.name)):
+        figures = entry.figures or {}
+        peer = "" if entry.peer is None else ("the same" if entry.agrees else f"{entry.peer:,}")
+        shown = [f"{figures[name]:,}" if figures else "" for name in ("macs", "additions")]
+        remark = (explained(entry) if entry.agrees is not True else "").replace("|", "\\|")
+        lines.append(
+            f"| {entry.family} | {entry.name} | {entry.input} | {shown[0]} | {peer} | {shown[1]} | {entry.params:,} | "
+            f"{entry.execution} | {', '.join(entry.uncounted) or 'none'} | {remark} |"
+        )
+    return "\n".join([*lines, ""])
+
+
+def quiet() -> None:
+    """One thread, and no warnings of other people's models."""
+    import logging
+
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+    logging.disable(logging.WARNING)
+
+
+__all__ = ["Entry", "Growing", "count", "quiet", "table", "write"]
