@@ -1,7 +1,7 @@
 """What the benchmarks of timm and transformers share: one model counted twice, and a result that grows line by line.
 
-Each model is counted by opcount and, on the meta device too, by PyTorch's FlopCounterMode. The result is a file of
-JSON lines, one a model: a run that was stopped goes on where it was, and a run that is complete does nothing.
+Each model is counted by opcount and, on the meta device or else on fake tensors, by PyTorch's FlopCounterMode. The
+result is a file of JSON lines, one a model: a run that was stopped goes on where it was, and a complete one does nothing.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.environment import environment, write
@@ -100,16 +102,24 @@ def count(
 
 def _peer(target: Any) -> tuple[int | None, str]:
     """FlopCounterMode's MACs, or why it has none. Its tracking of modules needs parameters without gradients."""
-    model = target.model.requires_grad_(False)
-    args, keywords = call_arguments(model, target.inputs, None, shapes_only=True)
-    counter = FlopCounterMode(display=False)
     try:
-        with torch.no_grad(), counter:
-            model(*args, **keywords)
+        return _flops(target.model.requires_grad_(False), target.inputs, shapes_only=True) // 2, ""
     except Exception as error:  # whatever a model raises where nothing has values
-        return None, f"FlopCounterMode on meta: {type(error).__name__}: {_line(error)}"
-    flops = counter.get_total_flops()
-    return flops // 2, ""
+        problem = f"{type(error).__name__}: {_line(error)}"
+    try:
+        with FakeTensorMode(allow_non_fake_inputs=True), sdpa_kernel(SDPBackend.MATH):
+            return _flops(target.real().requires_grad_(False), target.inputs, shapes_only=False) // 2, ""
+    except Exception as error:
+        return None, f"FlopCounterMode: {problem} on meta; {type(error).__name__}: {_line(error)} on fake tensors"
+
+
+def _flops(model: Any, inputs: Any, *, shapes_only: bool) -> int:
+    args, keywords = call_arguments(model, inputs, None, shapes_only=shapes_only)
+    counter = FlopCounterMode(display=False)
+    with torch.no_grad(), counter:
+        model(*args, **keywords)
+    flops: int = counter.get_total_flops()
+    return flops
 
 
 def _macs_by_operator(found: Any) -> dict[str, int]:

@@ -21,7 +21,7 @@ from opcount.trace.run import run_real
 from opcount.trace.shapes import run_shapes
 from opcount.trace.sight import unobserved
 from opcount.trace.skeleton import Skeleton, clone
-from opcount.trace.standins import StandIns
+from opcount.trace.standins import NeedsValues, StandIns
 
 
 def count(
@@ -47,7 +47,7 @@ def count(
         reason = ""
         if execution != "real":
             try:
-                return _by_shapes(model, inputs, kwargs, convention, layer_rules)
+                return _by_shapes_alone(model, inputs, kwargs, convention, layer_rules)
             except (InputError, RuleError):
                 raise
             except Exception as error:
@@ -58,14 +58,33 @@ def count(
         return _by_running(model, inputs, kwargs, convention, layer_rules, reason)
 
 
-def _by_shapes(
+def _by_shapes_alone(
     model: nn.Module, inputs: Any, kwargs: Mapping[str, Any] | None, convention: Convention, layer_rules: bool
 ) -> Profile:
+    try:
+        return _by_shapes(model, inputs, kwargs, convention, layer_rules)
+    except ForwardError as error:
+        if "meta" not in str(error):
+            raise
+    try:  # it asks for values: those of positions and masks may be all it needs
+        return _by_shapes(model, inputs, kwargs, convention, layer_rules, constants=True)
+    except NeedsValues as error:
+        raise ForwardError(str(error)) from error
+
+
+def _by_shapes(
+    model: nn.Module,
+    inputs: Any,
+    kwargs: Mapping[str, Any] | None,
+    convention: Convention,
+    layer_rules: bool,
+    constants: bool = False,
+) -> Profile:
     with garbage_kept():
-        args, keywords = call_arguments(model, inputs, kwargs, shapes_only=True)
+        args, keywords = call_arguments(model, inputs, kwargs, shapes_only=True, whole_numbers=constants)
         ledger, skeleton = Ledger(convention), clone(model, shapes_only=True)
         shapes = _shapes(args, keywords)
-        execution = run_shapes(skeleton, args, keywords, ledger, layer_rules=layer_rules)
+        execution = run_shapes(skeleton, args, keywords, ledger, layer_rules=layer_rules, constants=constants)
         return _profile(skeleton, ledger, shapes, convention, execution)
 
 

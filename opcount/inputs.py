@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeGuard
@@ -12,6 +13,9 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from opcount.errors import InputError
+
+SHORT = 2**16
+"""Elements up to which whole numbers may be known where nothing is computed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +55,18 @@ def is_size(value: object) -> TypeGuard[tuple[int, ...]]:
 
 
 def call_arguments(
-    model: nn.Module, inputs: Any, kwargs: Mapping[str, Any] | None, *, shapes_only: bool = False
+    model: nn.Module,
+    inputs: Any,
+    kwargs: Mapping[str, Any] | None,
+    *,
+    shapes_only: bool = False,
+    whole_numbers: bool = False,
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """The positional and keyword arguments for one call, every tensor new.
 
     A tuple is the positional arguments, a mapping the keyword arguments, a tuple of ints one size; None is the model's
     own ``example_input_size``; anything else is the one argument. With ``shapes_only`` the
-    tensors are on the meta device.
+    tensors are on the meta device, but for short ones of whole numbers where ``whole_numbers`` keep their values.
 
     Raises:
         InputError: no inputs are known, or they are not something to call a model with.
@@ -66,7 +75,7 @@ def call_arguments(
         raise InputError(f"kwargs is a mapping from names to values, not {type(kwargs).__name__} {kwargs!r}")
     if inputs is None and not kwargs:
         inputs = example_input(model)
-    make = _Maker(model, shapes_only=shapes_only)
+    make = _Maker(model, shapes_only=shapes_only, whole_numbers=whole_numbers)
     keywords = {str(name): make(value) for name, value in (kwargs or {}).items()}
     if inputs is None:
         return (), keywords
@@ -104,8 +113,9 @@ def example_input(model: nn.Module) -> Any:
 class _Maker:
     """Makes a model's inputs: on its device, sizes in its own floating-point type, given tensors copied."""
 
-    def __init__(self, model: nn.Module, *, shapes_only: bool) -> None:
+    def __init__(self, model: nn.Module, *, shapes_only: bool, whole_numbers: bool = False) -> None:
         self.device, self.dtype = home(model)
+        self.whole_numbers = whole_numbers
         if shapes_only:
             self.device = torch.device("meta")
         self.copies: dict[int, torch.Tensor] = {}
@@ -133,7 +143,8 @@ class _Maker:
 
     def copy(self, given: torch.Tensor) -> torch.Tensor:
         """A tensor like the one given: with its values, or on meta with its shape and strides."""
-        if self.device.type == "meta" and given.layout == torch.strided and not given.is_nested:
+        kept = self.whole_numbers and _is_short(given.numel(), given.dtype) and not given.is_meta
+        if self.device.type == "meta" and not kept and given.layout == torch.strided and not given.is_nested:
             shape = tuple(given.shape)
             return torch.empty_strided(shape, given.stride(), dtype=given.dtype, device=self.device)
         return given.detach().clone().requires_grad_(given.requires_grad)
@@ -152,12 +163,18 @@ class _Maker:
 
     def filled(self, size: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
         """As :meth:`tensor`, if PyTorch can."""
-        if self.device.type == "meta":
+        kept = self.whole_numbers and _is_short(math.prod(size), dtype)
+        if self.device.type == "meta" and not kept:
             return torch.empty(size, dtype=dtype, device="meta")
         if not (dtype.is_floating_point or dtype.is_complex):
-            return torch.zeros(size, dtype=dtype, device=self.device)
+            return torch.zeros(size, dtype=dtype, device="cpu" if kept else self.device)
         drawn = torch.complex64 if dtype.is_complex else torch.float32
         return torch.randn(size, dtype=drawn, generator=self.generator, device="cpu").to(self.device, dtype)
+
+
+def _is_short(elements: int, dtype: torch.dtype) -> bool:
+    """Whether a tensor is a short one of whole numbers or truth values, such as the tokens of a text."""
+    return elements <= SHORT and not (dtype.is_floating_point or dtype.is_complex)
 
 
 def _tensors(model: nn.Module) -> Iterator[torch.Tensor]:

@@ -23,6 +23,9 @@ from opcount.trace.observer import Observer
 from opcount.trace.operators import OperatorObserver
 from opcount.trace.standins import META, NeedsValues, made
 
+_CONSTANTS = frozenset(f"aten.{name}" for name in ("arange", "linspace", "ones", "zeros", "full", "empty"))
+LARGEST_CONSTANT, LARGEST_DERIVED = 2**16, 2**24
+"""Elements up to which a constant keeps its values, and up to which what is made of constants does."""
 _COMPOSITE = torch._C.DispatchKey.CompositeImplicitAutograd
 
 
@@ -34,8 +37,9 @@ def registered_base() -> int:
 class OperatorAnswerer(OperatorObserver):  # type: ignore[no-untyped-call]
     """Operators answer from their signature."""
 
-    def __init__(self, observer: Observer) -> None:
+    def __init__(self, observer: Observer, *, constants: bool = False) -> None:
         super().__init__(observer)
+        self.constants = constants
         self.registered = len(OPERATORS), len(FUNCTIONS), len(LAYERS), len(ANSWERS)
         self.base = registered_base()
 
@@ -62,7 +66,7 @@ class OperatorAnswerer(OperatorObserver):  # type: ignore[no-untyped-call]
         if kwargs:
             parts.extend(kwargs)
             met |= _sign(tuple(kwargs.values()), parts)
-        if met == _REAL:  # made of Python numbers: their values are known, and may be asked for
+        if met == _REAL and (not self.constants or _is_small(func, args, kwargs)):  # made of Python numbers: known
             return super().__torch_dispatch__(func, (), args, _without_device(kwargs))
         if plan.native:
             return self._native(plan, func, _on_meta(args), _on_meta(kwargs))
@@ -82,6 +86,8 @@ class OperatorAnswerer(OperatorObserver):  # type: ignore[no-untyped-call]
         if "device" in kwargs:
             kwargs = {**kwargs, "device": META}
         output = func(*args, **kwargs)
+        if self.constants and plan.constant and _is_known(plan.name, output):
+            return func(*args, **_without_device(kwargs))
         if plan.changes_shape:
             keep_spec(args[0], None)
         if not plan.free and not self.observer.owned:
@@ -103,6 +109,23 @@ class OperatorAnswerer(OperatorObserver):  # type: ignore[no-untyped-call]
         return Remembered(output, call, terms, plan.free)
 
 
+def _is_known(name: str, output: torch.Tensor) -> bool:
+    """Whether a new tensor is to keep its values. Empty ones of whole numbers are there to be filled with some."""
+    whole = not (output.is_floating_point() or output.is_complex())
+    return output.numel() <= LARGEST_CONSTANT and (whole or name != "aten.empty")
+
+
+def _is_small(func: OpOverload, args: Any, kwargs: dict[str, Any]) -> bool:
+    """Whether what an operator makes of constants is small enough to be made."""
+    made_of = _on_meta(args), _on_meta(_without_device(kwargs))
+    try:
+        found = func(*made_of[0], **made_of[1])
+    except Exception:  # it asks for values, which it has
+        return True
+    parts = found if isinstance(found, (tuple, list)) else (found,)
+    return all(part.numel() <= LARGEST_DERIVED for part in parts if isinstance(part, torch.Tensor))
+
+
 @lru_cache(maxsize=4096)
 def plan_of(operator: Any, registered: tuple[int, ...]) -> Plan:
     """What is to be done about an operator; anew when rules or answers were added."""
@@ -114,6 +137,7 @@ class Plan:
 
     Attributes:
         decomposed: it is made of others, which have rules.
+        constant: it makes a tensor of numbers that are known.
         native: it is done on meta each time: a view, a factory, or something that returns no tensors.
         in_place: it returns its first argument, changed in value but not in shape.
         changes_shape: it changes the shape of its first argument.
@@ -125,6 +149,7 @@ class Plan:
         self.rule = operator_rule(operator)
         self.free = self.rule is not None and self.rule.free
         self.answer = ANSWERS.get(self.name)
+        self.constant = self.name in _CONSTANTS
         self.decomposed = self.rule is None and operator.has_kernel_for_dispatch_key(_COMPOSITE)
         arguments, returns = operator._schema.arguments, operator._schema.returns
         written = [a.name for a in arguments if a.alias_info is not None and a.alias_info.is_write]

@@ -44,8 +44,11 @@ def run_shapes(
     collector: Collector,
     *,
     layer_rules: bool = True,
+    constants: bool = False,
 ) -> Execution:
     """Call the clone once on shapes and tell the collector what would have happened.
+
+    With ``constants``, tensors that the forward makes of known numbers (positions, masks of ones) keep their values.
 
     Raises:
         ForwardError: the forward raised, on shapes that do not fit as well as on values that are not there.
@@ -62,7 +65,7 @@ def run_shapes(
         torch.inference_mode(False),
         torch.no_grad(),
         FunctionAnswerer(observer),
-        OperatorAnswerer(observer),
+        OperatorAnswerer(observer, constants=constants),
     ):
         _refuse_autocast()
         call(skeleton.model, args, kwargs, observer)
