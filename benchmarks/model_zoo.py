@@ -1,7 +1,7 @@
 """What the benchmarks of timm and transformers share: one model counted twice, and a result that grows line by line.
 
 Each model is counted by opcount and, on the meta device or else on fake tensors, by PyTorch's FlopCounterMode. The
-result is a file of JSON lines, one a model: a run that was stopped goes on where it was, and a complete one does nothing.
+result is a file of JSON lines, one a model: a run that was stopped goes on where it was, a complete one does nothing.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.environment import environment, write
 from opcount.errors import OpCountError
+from opcount.experts import experts
 from opcount.inputs import call_arguments
 from opcount.ops import FIGURES
 from opcount.targets import counted, load
@@ -34,6 +35,7 @@ class Entry:
 
     Attributes:
         peer: the MACs that FlopCounterMode finds, half its FLOPs; None where it finds none.
+        active: parameters active for a token, of a mixture of experts.
         problem: why there are no figures, of opcount's or of FlopCounterMode's.
     """
 
@@ -72,7 +74,7 @@ def count(
 
     Args:
         arguments: what it is built with.
-        peer_arguments: what it is built with beside, for FlopCounterMode.
+        peer_arguments: what a mixture of experts is built with beside, for FlopCounterMode.
     """
     begin = time.perf_counter()
     try:
@@ -81,7 +83,8 @@ def count(
             found = counted(target)
     except OpCountError as error:
         return Entry(name, family, problem=f"opcount: {_line(error)}")
-    if peer_arguments:
+    mixed = experts(target.model, found)
+    if peer_arguments and mixed is not None:
         target = load(word, {**(arguments or {}), **peer_arguments})
     peer, problem = _peer(target)
     return Entry(
@@ -90,6 +93,7 @@ def count(
         input=" + ".join("x".join(map(str, shape)) for shape in found.inputs),
         figures={figure: getattr(found.ops, figure) for figure in FIGURES},
         params=found.params,
+        active=mixed.active if mixed is not None else None,
         execution=found.execution,
         reason=_line(found.execution_reason),
         uncounted=tuple(sorted({item.name for item in found.uncounted})),
@@ -154,7 +158,9 @@ class Growing:
     def grow(self, jobs: Iterable[tuple[str, Callable[[], Entry]]]) -> Iterator[Entry]:
         """Do what is not done yet."""
         done = self.read()
+        cut_off = self.path.exists() and not self.path.read_bytes().endswith(b"\n")
         with self.path.open("a", encoding="utf-8") as file:
+            file.write("\n" if cut_off else "")
             for name, job in jobs:
                 if name in done:
                     continue
@@ -188,6 +194,8 @@ def table(title: str, entries: list[Entry], explained: Callable[[Entry], str]) -
         peer = "" if entry.peer is None else ("the same" if entry.agrees else f"{entry.peer:,}")
         shown = [f"{figures[name]:,}" if figures else "" for name in ("macs", "additions")]
         remark = (explained(entry) if entry.agrees is not True else "").replace("|", "\\|")
+        if entry.active is not None:
+            remark = f"{entry.active:,} parameters active for a token{'; ' if remark else ''}{remark}"
         lines.append(
             f"| {entry.family} | {entry.name} | {entry.input} | {shown[0]} | {peer} | {shown[1]} | {entry.params:,} | "
             f"{entry.execution} | {', '.join(entry.uncounted) or 'none'} | {remark} |"

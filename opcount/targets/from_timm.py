@@ -7,7 +7,7 @@ from typing import Any
 
 from opcount.errors import TargetError
 from opcount.parsing import did_you_mean
-from opcount.targets.building import build_weightless
+from opcount.targets.building import build_weightless, described
 from opcount.targets.source import Request, Source, Target, need
 
 
@@ -28,9 +28,9 @@ def load(request: Request) -> Target:
     given = dict(request.arguments)
     if given.get("pretrained"):
         raise TargetError(f"{request.word} is counted without weights, which are not downloaded: leave pretrained out")
-    models = _Builder(timm, request, name, given)
-    model = build_weightless(models)
-    return Target(request.word, model, _input(model, request), real=models)
+    make = _Builder(timm, request, name, given).checked
+    model = build_weightless(make)
+    return Target(request.word, model, _input(model, request), real=make)
 
 
 class _Builder:
@@ -50,6 +50,13 @@ class _Builder:
 
     def make(self, **more: Any) -> Any:
         return self.timm.create_model(self.name, pretrained=False, **self.given, **more).eval()
+
+    def checked(self) -> Any:
+        """The model, or what is wrong with it."""
+        try:
+            return self()
+        except (Exception, SystemExit) as error:  # whatever the model's own code raises is about the target
+            raise TargetError(f"building {self.request.word} failed: {described(error)}") from error
 
 
 def _input(model: Any, request: Request) -> tuple[tuple[int, ...], ...]:
