@@ -5,7 +5,7 @@ PY     := $(VENV)/bin/python
 READY  := $(VENV)/.ready
 WORKERS ?= 2
 
-.PHONY: help demo test test-all torture lint format bench study zoo versus wheel clean
+.PHONY: help demo test test-all torture lint format bench study zoo zoos versus wheel clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -55,6 +55,10 @@ zoo: $(READY) ## every model of torchvision against its published figure, a few 
 
 versus: $(READY) ## what other counters say of torchvision's models, those that are installed in .venv
 	$(PY) -m benchmarks.versus --write
+
+zoos: $(READY) ## models of timm and transformers against FlopCounterMode; goes on where it was stopped, an hour
+	$(PY) -m benchmarks.timm_zoo --write
+	$(PY) -m benchmarks.transformers_zoo --write
 
 wheel: $(READY) ## build the wheel into dist/
 	$(PY) -m build --wheel
