@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import sys
-from importlib.metadata import EntryPoint
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from lenet.models import Regular
 from opcount import profile
 from opcount.cli import main
 from opcount.errors import InputError, MissingExtraError, OpCountError, TargetError
-from opcount.targets import Knobs, Source, Target, counted, known_input, listing, load, registry
+from opcount.targets import Knobs, Target, counted, known_input, listing, load, registry
 from opcount.targets.building import build_weightless
 from opcount.targets.resizing import resized
 from opcount.targets.source import Request
@@ -68,24 +68,44 @@ def test_weights_are_refused_unopened(word: str, tmp_path: Path, monkeypatch: py
     assert "which do not say what is computed with them, and is not unpickled" in refused(str(tmp_path / word))
 
 
-def test_another_packages_source(monkeypatch: pytest.MonkeyPatch) -> None:
-    entry = EntryPoint("hub", f"{__name__}:HUB", registry.GROUP)
-    broken = EntryPoint("broken", "no_such_module_at_all:SOURCE", registry.GROUP)
-    other = EntryPoint("other", f"{__name__}:refused", registry.GROUP)
-    monkeypatch.setattr(EntryPoint, "load", lambda self: {"hub": HUB, "other": refused}[self.name])
-    monkeypatch.setattr(registry, "_others", lambda: {"hub": entry, "broken": broken, "other": other})
-    assert counted(load("hub:5", knobs=Knobs(batch=3))).macs == 3 * 5 * 2
-    assert "hub:5 takes no --seq; hub:NAME takes --batch" in refused("hub:5", knobs=Knobs(seq=3))
-    assert "the source 'broken' (no_such_module_at_all:SOURCE) cannot be had: KeyError" in refused("broken:x")
-    assert "is no opcount.targets.Source" in refused("other:x")
+HUB = """
+from torch import nn
+from opcount.targets import Source, Target
 
-
-def _hub(request: Request) -> Target:
+def load(request):
     width = int(request.name)
     return Target(request.word, nn.Linear(width, 2), ((request.knobs.batch or 1, width),))
 
+SOURCE = Source("hub:NAME", load, knobs=frozenset({"batch"}), names=lambda: ["5", "6"])
+FILES = Source("file.hub", lambda request: Target(request.name, nn.Linear(1, 1), ((1, 1),)))
+"""
 
-HUB = Source("hub:NAME", _hub, knobs=frozenset({"batch"}))
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An installed package with sources of its own, some of them broken."""
+    (tmp_path / "a_hub_of_models.py").write_text(HUB)
+    about = tmp_path / "a_hub_of_models-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: a_hub_of_models\nVersion: 1.0\n")
+    entries = dict(hub="SOURCE", timm="SOURCE", other="HUB", broken="no_such_thing", **{".hub": "FILES"})
+    lines = [f"{name} = a_hub_of_models:{place}" for name, place in entries.items()]
+    (about / "entry_points.txt").write_text("\n".join(["[opcount.targets]", *lines]))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    registry._others.cache_clear()
+    yield
+    registry._others.cache_clear()
+    sys.modules.pop("a_hub_of_models", None)
+
+
+def test_another_packages_sources(hub: None) -> None:
+    assert counted(load("hub:5", knobs=Knobs(batch=3))).macs == 3 * 5 * 2
+    assert counted(load("some/model.hub")).macs == 1
+    assert listing("hub") == "hub:5\nhub:6"
+    assert registry.source_of("timm:x")[0].form == "timm:NAME"  # our own names stay ours
+    assert "hub:5 takes no --seq; hub:NAME takes --batch" in refused("hub:5", knobs=Knobs(seq=3))
+    assert "the source 'broken' (a_hub_of_models:no_such_thing) cannot be had: AttributeError" in refused("broken:x")
+    assert "the source 'other' (a_hub_of_models:HUB) cannot be had" in refused("other:x")
 
 
 # Knobs and files
