@@ -179,10 +179,9 @@ class _Steps:
         self.model, self.convention, self.complete = model, convention, True
         self.inputs = {key: value for key, value in inputs.items() if not key.startswith("decoder_")}
         self.takes = inspect.signature(model.forward).parameters
-        self.token = "decoder_input_ids" if "decoder_input_ids" in self.takes else "input_ids"
         prompt = inputs.get("input_ids")
         size = getattr(prompt, "size", None) if isinstance(prompt, Input) else getattr(prompt, "shape", None)
-        if size is None or self.token != "input_ids" or len(size) != 2:
+        if size is None or "decoder_input_ids" in self.takes or len(size) != 2:
             raise InputError(
                 f"generating is counted of a model that reads input_ids and writes the tokens behind them, "
                 f"not of {type(model).__name__}"

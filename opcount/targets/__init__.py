@@ -4,7 +4,7 @@ A package adds a source with an entry point in the group ``opcount.targets``: it
 ``hub:NAME``) or the suffix (``.abc``), what it leads to is a :class:`Source`.
 """
 
-from opcount.targets.building import build, described
+from opcount.targets.building import build
 from opcount.targets.loading import counted, known_input, load
 from opcount.targets.registry import listing
 from opcount.targets.source import Knobs, Request, Source, Target, need
@@ -16,7 +16,6 @@ __all__ = [
     "Target",
     "build",
     "counted",
-    "described",
     "known_input",
     "listing",
     "load",

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from opcount.errors import TargetError
+from opcount.errors import TargetError, described
 from opcount.parsing import did_you_mean, listed
 
 if TYPE_CHECKING:
@@ -106,13 +106,3 @@ def kind(value: Any) -> str:
         return "a Python module"
     name = type(value).__name__
     return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
-
-
-def described(error: BaseException) -> str:
-    """An exception in one line.
-
-    >>> described(ValueError("no\\n  luck"))
-    'ValueError: no luck'
-    """
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__

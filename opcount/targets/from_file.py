@@ -8,9 +8,8 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-from opcount.errors import TargetError
+from opcount.errors import TargetError, described
 from opcount.parsing import did_you_mean, listed
-from opcount.targets.building import described
 from opcount.targets.from_module import attribute, found_model, models_in
 from opcount.targets.source import Request, Source, Target
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from opcount.errors import TargetError
+from opcount.errors import TargetError, described
 from opcount.parsing import did_you_mean
-from opcount.targets.building import build_weightless, described
+from opcount.targets.building import build_weightless
 from opcount.targets.source import Request, Source, Target, need
 
 

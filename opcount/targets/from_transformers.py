@@ -13,9 +13,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from opcount.errors import TargetError
+from opcount.errors import TargetError, described
 from opcount.parsing import did_you_mean
-from opcount.targets.building import build_weightless, described
+from opcount.targets.building import build_weightless
 from opcount.targets.source import Request, Source, Target, need
 from opcount.targets.transformers_inputs import natural_inputs, pairs_text_and_image
 

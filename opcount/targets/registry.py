@@ -11,9 +11,8 @@ from functools import lru_cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 
-from opcount.errors import TargetError
+from opcount.errors import TargetError, described
 from opcount.parsing import did_you_mean, listed
-from opcount.targets.building import described
 from opcount.targets.source import Source
 
 GROUP = "opcount.targets"

@@ -86,13 +86,13 @@ class OperatorAnswerer(OperatorObserver):  # type: ignore[no-untyped-call]
         if "device" in kwargs:
             kwargs = {**kwargs, "device": META}
         output = func(*args, **kwargs)
-        if self.constants and plan.constant and _is_known(plan.name, output):
-            return func(*args, **_without_device(kwargs))
         if plan.changes_shape:
             keep_spec(args[0], None)
         if not plan.free and not self.observer.owned:
             call = Call(describe(args), describe(kwargs), describe(output))
             self.observer.observe("operator", plan.name, plan.rule, func, call)
+        if self.constants and plan.constant and _is_known(plan.name, output):
+            return func(*args, **_without_device(kwargs))
         return output
 
     def _work_out(self, plan: Plan, func: OpOverload, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Remembered:
