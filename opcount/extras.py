@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from opcount.errors import InputError
@@ -65,12 +64,6 @@ def wanted(options: argparse.Namespace, form: str) -> Wanted | None:
 def needs_memory(options: argparse.Namespace) -> bool:
     """Whether a profile has to know its memory."""
     return options.memory or options.roofline is not None
-
-
-def renamed(profile: Profile, name: str) -> Profile:
-    """The profile, and its memory, of a model by the name that the user knows it by."""
-    memory = None if profile.memory is None else profile.memory.named(name)
-    return replace(profile, model=name, memory=memory)
 
 
 def figure_path(options: argparse.Namespace) -> str | None:

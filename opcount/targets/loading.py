@@ -66,13 +66,15 @@ def known_input(target: Target) -> Any:
     )
 
 
-def counted(target: Target, inputs: Any = None, convention: Convention = Convention()) -> Profile:
+def counted(
+    target: Target, inputs: Any = None, convention: Convention = Convention(), *, memory: bool = False
+) -> Profile:
     """The profile of a target, under its name.
 
     Args:
         target: what was loaded.
         inputs: another input than its own.
-        convention: what to include.
+        convention, memory: as for :func:`opcount.profile`.
 
     Raises:
         OpCountError: as for :func:`opcount.profile`.
@@ -86,13 +88,14 @@ def counted(target: Target, inputs: Any = None, convention: Convention = Convent
         return target.model
     inputs = known_input(target) if inputs is None else inputs
     if target.real is None:
-        found = profile(target.model, inputs, convention=convention)
+        found = profile(target.model, inputs, convention=convention, memory=memory)
     else:
         try:
-            found = profile(target.model, inputs, convention=convention, execution="shapes")
+            found = profile(target.model, inputs, convention=convention, execution="shapes", memory=memory)
         except ForwardError as error:  # it asks for values: what has none of its own will not do
-            found = profile(_real(target, error), inputs, convention=convention)
-    return replace(found, model=target.name)
+            found = profile(_real(target, error), inputs, convention=convention, memory=memory)
+    kept = None if found.memory is None else found.memory.named(target.name)
+    return replace(found, model=target.name, memory=kept)
 
 
 def _real(target: Target, reason: ForwardError) -> Any:
