@@ -17,6 +17,7 @@ from opcount.ops import Convention, Execution, tensors
 from opcount.result import Profile, Shapes
 from opcount.trace.describe import describe
 from opcount.trace.guard import garbage_kept
+from opcount.trace.remarks import remarks
 from opcount.trace.run import run_real
 from opcount.trace.shapes import run_shapes
 from opcount.trace.sight import unobserved
@@ -85,7 +86,7 @@ def _by_shapes(
         ledger, skeleton = Ledger(convention), clone(model, shapes_only=True)
         shapes = _shapes(args, keywords)
         execution = run_shapes(skeleton, args, keywords, ledger, layer_rules=layer_rules, constants=constants)
-        return _profile(skeleton, ledger, shapes, convention, execution)
+        return _profile(model, skeleton, ledger, shapes, convention, execution)
 
 
 def _by_running(
@@ -100,7 +101,7 @@ def _by_running(
     ledger, skeleton = Ledger(convention), _clone(model)
     shapes = _shapes(args, keywords)
     execution = run_real(skeleton, args, keywords, ledger, layer_rules=layer_rules)
-    return _profile(skeleton, ledger, shapes, convention, replace(execution, reason=reason))
+    return _profile(model, skeleton, ledger, shapes, convention, replace(execution, reason=reason))
 
 
 def _shapes(args: Any, keywords: Any) -> Shapes:
@@ -108,14 +109,21 @@ def _shapes(args: Any, keywords: Any) -> Shapes:
 
 
 def _profile(
-    skeleton: Skeleton, ledger: Ledger, inputs: Shapes, convention: Convention, execution: Execution
+    model: nn.Module,
+    skeleton: Skeleton,
+    ledger: Ledger,
+    inputs: Shapes,
+    convention: Convention,
+    execution: Execution,
 ) -> Profile:
+    layers = ledger.records(_facts(skeleton))
+    said = remarks(model, layers)
     return Profile(
         model=type(skeleton.model).__name__,
         inputs=inputs,
-        layers=ledger.records(_facts(skeleton)),
+        layers=layers,
         convention=convention,
-        execution_record=execution,
+        execution_record=replace(execution, remarks=said) if said else execution,
     )
 
 

@@ -337,8 +337,12 @@ class Event(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """How the figures were obtained: ``"shapes"`` (nothing computed) or ``"real"``, and why."""
+    """How the figures were obtained: ``"shapes"`` (nothing computed) or ``"real"``, and why.
+
+    ``remarks`` is what a reader has to know beside: that one replica was counted, or that sparse weights count dense.
+    """
 
     mode: str
     reason: str = ""
     seconds: float = field(default=0.0, compare=False)
+    remarks: tuple[str, ...] = ()

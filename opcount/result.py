@@ -197,6 +197,11 @@ class Profile:
         return self.execution_record.reason
 
     @property
+    def remarks(self) -> tuple[str, ...]:
+        """What has to be known beside: that one replica was counted, or that sparse weights count dense."""
+        return self.execution_record.remarks
+
+    @property
     def seconds(self) -> float:
         """How long the run took."""
         return self.execution_record.seconds

@@ -30,6 +30,7 @@ def to_dict(profile: Profile) -> dict[str, Any]:
             "mode": profile.execution,
             "reason": profile.execution_reason,
             "seconds": profile.seconds,
+            **({"remarks": list(profile.remarks)} if profile.remarks else {}),
         },
         "complete": profile.complete,
         "params": number_out(profile.params),
@@ -77,7 +78,12 @@ def _profile_in(data: Mapping[str, Any]) -> Profile:
         inputs=_shapes_in(data["inputs"]),
         layers=tuple(_record_in(record) for record in data["layers"]),
         convention=Convention(**data["convention"]),
-        execution_record=Execution(execution["mode"], execution["reason"], execution["seconds"]),
+        execution_record=Execution(
+            execution["mode"],
+            execution["reason"],
+            execution["seconds"],
+            tuple(str(remark) for remark in execution.get("remarks", ())),
+        ),
         memory=None if memory is None else Memory.from_dict(memory),
     )
 

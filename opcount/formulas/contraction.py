@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
 from opcount.formulas.arithmetic import (
     distinct_sums,
     one_less,
@@ -99,3 +103,26 @@ def transposed_convolution(
         return OpCount()
     positions = product(distinct_sums(*axis) for axis in per_axis(input, kernel, stride, dilation))
     return OpCount(multiplications=products, additions=products - batch * out_channels * positions, macs=products)
+
+
+def _apart(whole: Callable[..., OpCount], name: str) -> None:
+    """Register a contraction's products and its sums as formulas of their own, for where they differ in width."""
+
+    @wraps(whole)
+    def products(*args: Any, **numbers: Any) -> OpCount:
+        found = whole(*args, **numbers)
+        return OpCount(multiplications=found.multiplications, macs=found.macs)
+
+    @wraps(whole)
+    def sums(*args: Any, **numbers: Any) -> OpCount:
+        return OpCount(additions=whole(*args, **numbers).additions)
+
+    for part in (products, sums):
+        kind = "products" if part is products else "sums"
+        part.__name__, part.__doc__ = f"{name}_{kind}", f"The {kind} of {whole.__name__} alone."
+        formula(contraction=True)(part)
+
+
+_apart(dots, "dot")
+_apart(convolution, "convolution")
+_apart(transposed_convolution, "transposed_convolution")

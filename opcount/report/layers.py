@@ -96,7 +96,8 @@ def heading(profile: Profile, remarks: Sequence[str] = ()) -> tuple[str, ...]:
     inputs = f"input{'s' if len(sizes) > 1 else ''} {', '.join(_folded(sizes))}" if sizes else "no input"
     how = {"real": "run for real", "shapes": "shapes only"}.get(profile.execution, visible(profile.execution))
     reason = f" ({visible(profile.execution_reason)})" if profile.execution_reason else ""
-    return (visible(profile.model), inputs, f"{how}{reason}, {duration(profile.seconds)}", *map(visible, remarks))
+    said = *profile.remarks, *remarks
+    return (visible(profile.model), inputs, f"{how}{reason}, {duration(profile.seconds)}", *map(visible, said))
 
 
 def shown(profile: Profile) -> Iterator[LayerRecord]:

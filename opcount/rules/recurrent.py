@@ -119,6 +119,16 @@ def gates_joined(operator: Any, call: Call) -> Iterator[Term]:
     yield from _functions(kind, outputs // _GATES[kind], "")
 
 
+def cells_of(
+    kind: str, layers: int, directions: int, inputs: int, state: int, biased: bool
+) -> Iterator[tuple[str, _Cell]]:
+    """The cells of a whole stack by their names, from its sizes."""
+    for depth in range(layers):
+        for direction in ("", "_reverse")[:directions]:
+            size = state * directions if depth else inputs
+            yield f"l{depth}{direction}", _Cell(kind, _GATES[kind] * state, size, state, biased)
+
+
 def _stack(cells: Sequence[Sequence[_Cell]], steps: int, dropout: bool) -> Iterator[Term]:
     """Layers of cells, one for each direction, and the dropout between layers."""
     for depth, layer in enumerate(cells):

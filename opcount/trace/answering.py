@@ -11,13 +11,14 @@ from functools import lru_cache
 from typing import Any
 
 import torch
-from torch._ops import OpOverload
+from torch._ops import HigherOrderOperator, OpOverload
 
 from opcount.answers import ANSWERS
 from opcount.ops import Call, Term
 from opcount.rules import operator_name, operator_rule
 from opcount.rules.registry import FUNCTIONS, LAYERS, OPERATORS
 from opcount.trace.describe import KEPT, describe, keep_spec, spec_of
+from opcount.trace.higher_order import call_higher_order
 from opcount.trace.memory import MEMORY, Remembered
 from opcount.trace.observer import Observer
 from opcount.trace.operators import OperatorObserver
@@ -47,6 +48,10 @@ class OperatorAnswerer(OperatorObserver):  # type: ignore[no-untyped-call]
         self, func: OpOverload, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
+        if isinstance(func, HigherOrderOperator):
+            if self.observer.recording is not None:
+                self.observer.recording.repeatable = False
+            return call_higher_order(self, func, args, kwargs)
         plan = plan_of(func, self.registered)
         if plan.decomposed:
             with self:

@@ -28,6 +28,7 @@ from torch.utils.hooks import RemovableHandle
 
 from opcount.trace.sight import Observing
 from opcount.trace.standins import StandIns, stand_in
+from opcount.trace.wrapping import gathered, is_distributed, is_distributing, own_class, unwrapped, wraps
 
 _SHARED = (
     *(type(None), bool, int, float, complex, str, bytes, type, range, slice, enum.Enum),
@@ -120,6 +121,9 @@ class Copier:
             return stand_in(tensor)
         if self.fake is not None:
             return self.fake(tensor)
+        if is_distributed(tensor):
+            data = gathered(tensor).detach().clone()
+            return nn.Parameter(data, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else data
         if is_lazy(tensor):
             kind: Any = type(tensor)
             blank: torch.Tensor = kind(requires_grad=tensor.requires_grad, device=tensor.device, dtype=tensor.dtype)
@@ -136,9 +140,10 @@ class Copier:
     def _module(self, module: nn.Module, path: str) -> nn.Module:
         if isinstance(module, torch.jit.ScriptModule):
             return Scripted(copy.deepcopy(module))
-        if "_orig_mod" in module.__dict__.get("_modules", ()) and _is_compiled(module):
-            return self.copy(module._orig_mod, path)  # type: ignore[no-any-return]
-        new = _blank(module)
+        if wraps(type(module)):
+            return self.copy(unwrapped(module), path)  # type: ignore[no-any-return]
+        kind = own_class(type(module))
+        new = _maker(kind)(kind)
         self.modules.setdefault(path, new)
 
         self._unfilled.append(lambda: self._fill_module(module, new, path))
@@ -154,6 +159,11 @@ class Copier:
         for name in tables:  # of hooks, ten to a module, nearly always empty
             value = own[name]
             kind = type(value)
+            if value and name in _CALLED_HOOKS and any(map(is_distributing, value.values())):
+                value = collections.OrderedDict((key, each) for key, each in value.items() if not is_distributing(each))
+                self.memo[id(own[name])] = value = self.copy(value, _join(path, name))
+                attributes[name] = value
+                continue
             attributes[name] = kind() if not value and kind in _TABLES else self.copy(value, _join(path, name))
         for name in others:
             value = own[name]
@@ -335,6 +345,7 @@ _HOOK_TABLES = frozenset(
     for name, value in nn.Module().__dict__.items()
     if type(value) in _TABLES and name not in ("_modules", "_parameters", "_buffers")
 )
+_CALLED_HOOKS = frozenset({"_forward_pre_hooks", "_forward_hooks"})
 _LAYOUTS: dict[tuple[str, ...], tuple[tuple[str, ...], tuple[str, ...]]] = {}
 
 
@@ -361,11 +372,6 @@ def _maker(kind: Any) -> Callable[[type], Any]:
     heap_type = 1 << 9
     base: Any = next(base for base in kind.__mro__ if not base.__flags__ & heap_type)
     return base.__new__  # type: ignore[no-any-return]
-
-
-def _is_compiled(module: nn.Module) -> bool:
-    compiler = sys.modules.get("torch._dynamo.eval_frame")
-    return compiler is not None and isinstance(module, compiler.OptimizedModule)
 
 
 @lru_cache(maxsize=4096)

@@ -44,7 +44,22 @@ def describe(value: Any, depth: int = 0) -> Tree:
         }
     if isinstance(value, torch.dtype):
         return dtype_name(value)
+    if isinstance(value, torch.ScriptObject):
+        return _packed(value)
     return type(value).__name__
+
+
+def _packed(value: Any) -> Tree:
+    """A quantized layer's packed weights: its weight, its bias, and its geometry if it is a convolution."""
+    if not value._has_method("unpack"):
+        return type(value).__name__
+    unpacked = value.unpack()
+    weight, bias = unpacked if isinstance(unpacked, (tuple, list)) else (unpacked, None)
+    geometry = {name: getattr(value, name)() for name in _GEOMETRY if value._has_method(name)}
+    return {"weight": spec_of(weight), "bias": describe(bias), **{name: describe(at) for name, at in geometry.items()}}
+
+
+_GEOMETRY = ("stride", "padding", "dilation", "groups", "transpose")
 
 
 def described(value: Any) -> Tree:

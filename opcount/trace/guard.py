@@ -83,6 +83,24 @@ def process_state_kept(drew: Callable[[], bool]) -> Iterator[None]:
 
 
 @contextmanager
+def nothing_compiled() -> Iterator[None]:
+    """Functions under ``torch.compile`` run as they are written: the compiler would look at the observers as well."""
+    compiler: Any = sys.modules.get("torch._dynamo.eval_frame")
+    if compiler is None:  # then nothing has been compiled, and importing it would take a second
+        yield
+    elif hasattr(torch.compiler, "set_stance"):
+        with torch.compiler.set_stance("force_eager"):
+            yield
+    else:  # before PyTorch 2.6
+        kept = compiler._maybe_set_eval_frame
+        compiler._maybe_set_eval_frame = lambda _: None
+        try:
+            yield
+        finally:
+            compiler._maybe_set_eval_frame = kept
+
+
+@contextmanager
 def garbage_kept() -> Iterator[None]:
     """No search for garbage: a count by shapes makes many small objects that live until it ends, and little else."""
     searching = gc.isenabled()

@@ -7,14 +7,15 @@ from functools import partial
 from typing import Any
 
 from torch import nn
+from torch.nn.utils.prune import BasePruningMethod
 from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 from torch.utils._python_dispatch import _disable_current_modes
 
 from opcount.trace.observer import Observer
 
-_RECOMPUTING = (SpectralNorm, WeightNorm)
-"""Pre-hooks that work a weight out of parameters alone, which costs nothing."""
+_RECOMPUTING = (SpectralNorm, WeightNorm, BasePruningMethod)
+"""Pre-hooks that work a weight out of parameters and buffers alone, which costs nothing."""
 
 Hook = Callable[..., Any]
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch._ops import OpOverload
+from torch import _ops
+from torch._ops import HigherOrderOperator, OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from opcount.ops import Call
 from opcount.rules import operator_name, operator_rule
 from opcount.trace.describe import describe
+from opcount.trace.higher_order import call_higher_order
 from opcount.trace.observer import Observer
 from opcount.trace.sight import Observing
 
@@ -26,9 +28,17 @@ def is_sparse(value: Any) -> bool:
 class OperatorObserver(Observing, TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts each operator that nobody owns by its rule, or reports it as uncounted."""
 
+    supports_higher_order_operators = True
+
     def __init__(self, observer: Observer) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.observer = observer
+
+    def __enter__(self) -> Any:
+        if not hasattr(TorchDispatchMode, "supports_higher_order_operators"):  # before PyTorch 2.6: one by one
+            for func in list(_ops._higher_order_ops.values()):
+                func.python_key_table.setdefault(type(self), _handler(func))
+        return super().__enter__()  # type: ignore[no-untyped-call]
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -39,6 +49,8 @@ class OperatorObserver(Observing, TorchDispatchMode):  # type: ignore[no-untyped
         self, func: OpOverload, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
+        if isinstance(func, HigherOrderOperator):
+            return call_higher_order(self, func, args, kwargs)
         if _DRAWS in func.tags:
             self.observer.drew = True
         if self.observer.owned:
@@ -56,3 +68,10 @@ class OperatorObserver(Observing, TorchDispatchMode):  # type: ignore[no-untyped
         output = func(*args, **kwargs)
         self.observer.observe("operator", operator_name(func), rule, func, Call(*inputs, describe(output)))
         return output
+
+
+def _handler(func: HigherOrderOperator) -> Any:
+    def handle(mode: OperatorObserver, *args: Any, **kwargs: Any) -> Any:
+        return call_higher_order(mode, func, args, kwargs)
+
+    return handle

@@ -11,7 +11,7 @@ from opcount.errors import ForwardError, OpCountError, described
 from opcount.ops import Execution, tensors
 from opcount.trace import hooks
 from opcount.trace.functions import FunctionObserver
-from opcount.trace.guard import process_state_kept
+from opcount.trace.guard import nothing_compiled, process_state_kept
 from opcount.trace.observer import Collector, Observer
 from opcount.trace.operators import OperatorObserver
 from opcount.trace.skeleton import Skeleton, walk
@@ -36,7 +36,12 @@ def run_real(
     observer = Observer(collector, layer_rules=layer_rules)
     hooks.attach(skeleton.modules, observer)
     begin = time.perf_counter()
-    with process_state_kept(lambda: observer.drew), FunctionObserver(observer), OperatorObserver(observer):
+    with (
+        process_state_kept(lambda: observer.drew),
+        nothing_compiled(),
+        FunctionObserver(observer),
+        OperatorObserver(observer),
+    ):
         call(skeleton.model, args, kwargs, observer)
     return Execution("real", seconds=time.perf_counter() - begin)
 

@@ -27,7 +27,7 @@ from opcount.rules.registry import LAYERS
 from opcount.trace import hooks
 from opcount.trace.answering import OperatorAnswerer
 from opcount.trace.describe import describe_call
-from opcount.trace.guard import process_state_kept
+from opcount.trace.guard import nothing_compiled, process_state_kept
 from opcount.trace.memory import MEMORY, Remembered
 from opcount.trace.observer import Collector, Observer, transformed
 from opcount.trace.recalling import FunctionAnswerer
@@ -62,6 +62,7 @@ def run_shapes(
     begin = time.perf_counter()
     with (
         process_state_kept(lambda: observer.drew),
+        nothing_compiled(),
         torch.inference_mode(False),
         torch.no_grad(),
         FunctionAnswerer(observer),

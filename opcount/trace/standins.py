@@ -12,6 +12,7 @@ from torch.nn.parameter import is_lazy
 from opcount.errors import OpCountError
 from opcount.ops import TensorSpec, Tree
 from opcount.trace.describe import KEPT
+from opcount.trace.wrapping import is_distributed
 
 META = torch.device("meta")
 
@@ -30,6 +31,9 @@ def stand_in(tensor: torch.Tensor) -> torch.Tensor:
         kind: Any = type(tensor)
         blank: torch.Tensor = kind(requires_grad=tensor.requires_grad, device=META, dtype=tensor.dtype)
         return blank
+    if is_distributed(tensor):  # as one device would hold it
+        data = torch.empty(tuple(tensor.shape), dtype=tensor.dtype, device=META)
+        return nn.Parameter(data, requires_grad=tensor.requires_grad) if isinstance(tensor, nn.Parameter) else data
     if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_nested:
         raise NeedsValues(f"a {tensor.layout} tensor has no stand-in")
     plain = type(tensor) in (torch.Tensor, nn.Parameter, nn.Buffer)
