@@ -140,9 +140,10 @@ class Copier:
     def _module(self, module: nn.Module, path: str) -> nn.Module:
         if isinstance(module, torch.jit.ScriptModule):
             return Scripted(copy.deepcopy(module))
-        if wraps(type(module)):
+        kind: Any = type(module)
+        if wraps(kind):
             return self.copy(unwrapped(module), path)  # type: ignore[no-any-return]
-        kind = own_class(type(module))
+        kind = own_class(kind)
         new = _maker(kind)(kind)
         self.modules.setdefault(path, new)
 

@@ -36,7 +36,8 @@ def _is_ordinary(model: nn.Module) -> bool:
         if module is None or id(module) in seen:
             continue
         seen.add(id(module))
-        kind, own = type(module), module.__dict__
+        kind: Any = type(module)
+        own = module.__dict__
         if wraps(kind) or own_class(kind) is not kind:
             return False
         for tensor in own["_parameters"].values():
@@ -61,7 +62,7 @@ def _sharding(modules: list[tuple[str, nn.Module]], ops: Mapping[str, OpCount]) 
     within = [path for path, each in modules if is_fully_sharded(type(each))]
     ranks, whole, own = 0, 0, 0
     for path, module in modules:
-        tensors = [each for each in module._parameters.values() if each is not None and is_distributed(each)]
+        tensors: list[Any] = [each for each in module._parameters.values() if each is not None and is_distributed(each)]
         managed = any(not root or path == root or path.startswith(f"{root}.") for root in within)
         for tensor in tensors:
             ranks = max(ranks, tensor.device_mesh.size())
