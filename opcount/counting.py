@@ -7,15 +7,20 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
-from torch import nn
+from torch import fx, nn
 from torch.nn.parameter import is_lazy
 
 from opcount.errors import ForwardError, InputError, OpCountError, RuleError
+from opcount.graphs.onnx.counting import count_onnx, is_onnx, proto_of
+from opcount.graphs.ordering import in_order
+from opcount.graphs.signature import bind
+from opcount.graphs.subject import Program, program_of
 from opcount.inputs import call_arguments
 from opcount.ledger import Ledger, ModuleFacts
 from opcount.ops import Convention, Execution, tensors
 from opcount.result import Profile, Shapes
 from opcount.trace.describe import describe
+from opcount.trace.following import bases_of, keeps_stacks, traced_places
 from opcount.trace.guard import garbage_kept
 from opcount.trace.remarks import remarks
 from opcount.trace.run import run_real
@@ -39,6 +44,12 @@ def count(
     Raises:
         OpCountError: as for ``opcount.profile``.
     """
+    if is_onnx(model):
+        _check_graph(execution, layer_rules)
+        return count_onnx(proto_of(model), inputs, kwargs, convention)
+    program = program_of(model)
+    if program is not None:
+        return _count_program(program, inputs, kwargs, convention, execution, layer_rules)
     _check_model(model)
     if execution not in ("auto", "shapes", "real"):
         raise InputError(f"execution is 'auto', 'shapes' or 'real', not {execution!r}")
@@ -73,19 +84,46 @@ def _by_shapes_alone(
         raise ForwardError(str(error)) from error
 
 
+def _count_program(
+    program: Program,
+    inputs: Any,
+    kwargs: Mapping[str, Any] | None,
+    convention: Convention,
+    execution: str,
+    layer_rules: bool,
+) -> Profile:
+    if not program.has_values:
+        _check_graph(execution, layer_rules)
+    bound = bind(program.inputs, inputs, kwargs)
+    if program.has_values:
+        return count(program.module, bound, None, convention, execution=execution, layer_rules=layer_rules)
+    return _by_shapes(program.module, bound, None, convention, layer_rules, undecided=True)
+
+
+def _check_graph(execution: str, layer_rules: bool) -> None:
+    if not layer_rules:
+        raise InputError("a graph has no layers, only operators: there is no second way to count it")
+    if execution == "real":
+        raise InputError("the graph in a file has no values to run with: count it by shapes, or the model itself")
+
+
 def _by_shapes(
     model: nn.Module,
     inputs: Any,
     kwargs: Mapping[str, Any] | None,
     convention: Convention,
     layer_rules: bool,
+    *,
     constants: bool = False,
+    undecided: bool = False,
 ) -> Profile:
     with garbage_kept():
         args, keywords = call_arguments(model, inputs, kwargs, shapes_only=True, whole_numbers=constants)
         ledger, skeleton = Ledger(convention), clone(model, shapes_only=True)
         shapes = _shapes(args, keywords)
-        execution = run_shapes(skeleton, args, keywords, ledger, layer_rules=layer_rules, constants=constants)
+        execution = run_shapes(
+            skeleton, args, keywords, ledger, layer_rules=layer_rules, constants=constants, undecided=undecided
+        )
         return _profile(model, skeleton, ledger, shapes, convention, execution)
 
 
@@ -116,15 +154,31 @@ def _profile(
     convention: Convention,
     execution: Execution,
 ) -> Profile:
-    layers = ledger.records(_facts(skeleton))
+    layers = ledger.records(_with_traced(list(_facts(skeleton)), skeleton))
     said = remarks(model, layers)
     return Profile(
-        model=type(skeleton.model).__name__,
+        model=layers[0].type if layers and not layers[0].path else type(skeleton.model).__name__,
         inputs=inputs,
         layers=layers,
         convention=convention,
         execution_record=replace(execution, remarks=said) if said else execution,
     )
+
+
+def _with_traced(facts: list[ModuleFacts], skeleton: Skeleton) -> list[ModuleFacts]:
+    """The facts with those of modules that graphs were traced in; a graph's own holders of parameters are no more."""
+    traced: dict[str, str] = {}
+    for path, module in skeleton.modules:
+        if isinstance(module, fx.GraphModule) and keeps_stacks(module) and not (path and "" in traced):
+            traced.update(traced_places(module, path))
+    if not traced:
+        return facts
+    known = {fact.path: fact for fact in facts}
+    for path, kind in traced.items():
+        fact = known.get(path, ModuleFacts(path, "", ()))
+        if fact.type in ("", "Module", "GraphModule") or not path:
+            known[path] = fact._replace(type=kind.rpartition(".")[2], bases=bases_of(kind))
+    return [known[path] for path in in_order(known, [*traced, *known])]
 
 
 def _check_model(model: object) -> None:

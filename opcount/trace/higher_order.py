@@ -37,7 +37,9 @@ def call_higher_order(
     """
     name = func._name
     if name in ("cond", "while_loop") and any(isinstance(arg, torch.Tensor) and arg.is_meta for arg in _flat(args)):
-        raise NeedsValues(f"torch.{name} chooses by a value what to run")
+        if not mode.observer.undecided:
+            raise NeedsValues(f"torch.{name} chooses by a value what to run")
+        return _undecided(mode, name, args)
     if name == "cond":
         return _branch(mode, *args, **kwargs)
     if name == "scan" and isinstance(args[-1], (tuple, list)):
@@ -52,6 +54,14 @@ def call_higher_order(
     inputs = describe(args), describe(kwargs)
     output = func(*args, **kwargs)
     mode.observer.recall("operator", f"higher_order.{name}", Call(*inputs, describe(output)), None)
+    return output
+
+
+def _undecided(mode: OperatorObserver, name: str, args: tuple[Any, ...]) -> Any:
+    """What it would return, whatever it would have run: both branches, and every turn of a loop, return the same."""
+    with mode.observer.owning(), mode:
+        output = args[1](*args[3]) if name == "cond" else tuple(args[2])
+    mode.observer.recall("operator", f"higher_order.{name}", Call(describe(args), {}, describe(output)), None)
     return output
 
 

@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
-from torch import nn
+from torch import fx, nn
 from torch.nn.utils.prune import BasePruningMethod
 from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 from torch.utils._python_dispatch import _disable_current_modes
 
+from opcount.trace.following import Follower, keeps_stacks
 from opcount.trace.observer import Observer
 
 _RECOMPUTING = (SpectralNorm, WeightNorm, BasePruningMethod)
@@ -30,10 +31,14 @@ def attach(modules: Iterable[tuple[str, nn.Module]], observer: Observer) -> None
     removed: the clone they sit on is thrown away.
     """
     hooked = set()
+    whole = False
     for path, module in modules:
         if id(module) in hooked:
             continue
         hooked.add(id(module))
+        if isinstance(module, fx.GraphModule) and keeps_stacks(module):
+            whole = whole or not path  # a graph within a graph knows modules by their paths from the top
+            module.__dict__["forward"] = Follower(module, observer, "" if whole else path)
         _attach(path, module, observer)
 
 

@@ -89,6 +89,7 @@ class Observer:
     Args:
         collector: what is told.
         layer_rules: whether layers are counted by their own rules; without, by what they call.
+        undecided: whether what a value would decide is uncounted, because nobody will ever know the value.
 
     Attributes:
         failure: the innermost layer that the last exception came from.
@@ -96,8 +97,9 @@ class Observer:
         recording: what a function that is running was seen to do.
     """
 
-    def __init__(self, collector: Collector, *, layer_rules: bool = True) -> None:
+    def __init__(self, collector: Collector, *, layer_rules: bool = True, undecided: bool = False) -> None:
         self.collector = collector
+        self.undecided = undecided
         self.layer_rules = layer_rules
         self.failure: Failure | None = None
         self.drew = False
@@ -127,6 +129,15 @@ class Observer:
             yield
         finally:
             self._owners -= 1
+
+    @contextmanager
+    def standing_at(self, path: str, graph: nn.Module) -> Iterator[None]:
+        """What happens within belongs to a module that does not run itself: a graph does, which was captured of it."""
+        self._frames.append(_Frame(path, graph, None, ((), {}), sys.exc_info()[1]))
+        try:
+            yield
+        finally:
+            self._frames.pop()
 
     def enter(self, path: str, module: nn.Module, args: Any, kwargs: Any) -> None:
         """A module's forward begins."""

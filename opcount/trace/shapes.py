@@ -45,16 +45,20 @@ def run_shapes(
     *,
     layer_rules: bool = True,
     constants: bool = False,
+    undecided: bool = False,
 ) -> Execution:
     """Call the clone once on shapes and tell the collector what would have happened.
 
-    With ``constants``, tensors that the forward makes of known numbers (positions, masks of ones) keep their values.
+    Args:
+        layer_rules: whether layers are counted by their own rules; without, by what they call.
+        constants: whether tensors that the forward makes of known numbers (positions, masks of ones) keep their values.
+        undecided: whether what a value would decide is uncounted, because there will be none.
 
     Raises:
         ForwardError: the forward raised, on shapes that do not fit as well as on values that are not there.
         NeedsValues: a tensor has no stand-in, or autocast is on.
     """
-    observer = Observer(collector, layer_rules=layer_rules)
+    observer = Observer(collector, layer_rules=layer_rules, undecided=undecided)
     modules = skeleton.modules
     if layer_rules:
         _stub(modules, observer)

@@ -24,17 +24,19 @@ def unwrapped(module: nn.Module) -> nn.Module:
     Raises:
         InputError: what is inside no longer has the shapes to count by.
     """
-    while wraps(type(module)):
+    while True:
+        kind: Any = type(module)
+        if not wraps(kind):
+            return module
         if isinstance(module, REPLICATING):
             module = module.module
-        elif _is_compiled(type(module)):
+        elif _is_compiled(kind):
             module = module._orig_mod  # type: ignore[assignment]
         else:
             raise InputError(
                 "FullyShardedDataParallel keeps parameters in flat pieces, whose shapes say nothing of the layers: "
                 "count the model before it is wrapped, or shard it with fully_shard"
             )
-    return module
 
 
 @lru_cache(maxsize=4096)

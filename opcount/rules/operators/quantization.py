@@ -22,13 +22,13 @@ _FLOAT, _FACTORS, _SUMS = "float32", "int8", "int32"
 @rule("aten.quantize_per_tensor", "aten.quantize_per_channel", "aten.quantize_per_tensor_dynamic")
 def quantize(operator: Any, call: Call) -> Iterator[Term]:
     """clip(round(x / scale) + zero_point): a quotient, a sum, a comparison for each end."""
-    yield _quantized(call.input.elements)
+    yield quantized(call.input.elements)
 
 
 @rule("aten.dequantize")
 def dequantize(operator: Any, call: Call) -> Iterator[Term]:
     """(q - zero_point) * scale."""
-    yield _dequantized(call.input.elements)
+    yield dequantized(call.input.elements)
 
 
 @rule(
@@ -45,7 +45,7 @@ def fake_quantize(operator: Any, call: Call) -> Iterator[Term]:
 def linear(operator: Any, call: Call) -> Iterator[Term]:
     """Dots of whole numbers, the bias as one of them, and the outputs brought to their own grid."""
     arguments = named(operator, call)
-    yield from _dots("dot", count=call.out.elements, length=arguments["X"].shape[-1])
+    yield from integer_dots("dot", count=call.out.elements, length=arguments["X"].shape[-1])
     yield from _finished(operator, arguments["W_prepack"], call)
 
 
@@ -59,7 +59,7 @@ def convolution(operator: Any, call: Call) -> Iterator[Term] | None:
 
 def _convolution(operator: Any, packed: Any, call: Call) -> Iterator[Term]:
     name = "transposed_convolution" if packed["transpose"] else "convolution"
-    yield from _dots(name, **_geometry(packed, call.input, call.out))
+    yield from integer_dots(name, **_geometry(packed, call.input, call.out))
     yield from _finished(operator, packed, call)
 
 
@@ -120,10 +120,10 @@ def _tie(name: str, formula: str) -> None:
     @rule(f"quantized.{name}")
     def pointwise(operator: Any, call: Call) -> Iterator[Term]:
         """The operands as real numbers, the function, and its result on a grid of its own."""
-        yield _dequantized(sum(spec.elements for spec in tensors(call.args) if spec.dtype.startswith("q")))
+        yield dequantized(sum(spec.elements for spec in tensors(call.args) if spec.dtype.startswith("q")))
         yield Term(formula, dtype=_FLOAT, count=call.out.elements)
         yield from _relu(operator, call.out.elements, call.out.dtype)
-        yield _quantized(call.out.elements)
+        yield quantized(call.out.elements)
 
 
 for _name, _formula in _ELEMENTWISE.items():
@@ -133,20 +133,27 @@ for _name, _formula in _ELEMENTWISE.items():
 @rule("quantized.cat", "quantized.cat_relu")
 def concatenated(operator: Any, call: Call) -> Iterator[Term]:
     """What is joined comes from grids of its own to a common one."""
-    yield _dequantized(call.out.elements)
+    yield dequantized(call.out.elements)
     yield from _relu(operator, call.out.elements, call.out.dtype)
-    yield _quantized(call.out.elements)
+    yield quantized(call.out.elements)
 
 
-def _quantized(count: int) -> Term:
+def quantized(count: int) -> Term:
+    """Real numbers brought to a grid."""
     return Term("each", role="to the grid", dtype=_FLOAT, count=count, additions=1, divisions=1, comparisons=2)
 
 
-def _dequantized(count: int) -> Term:
+def requantized(count: int) -> Term:
+    """Sums brought to the grid of the output."""
+    return Term("each", role="requantization", dtype=_FLOAT, count=count, multiplications=1, additions=1, comparisons=2)
+
+
+def dequantized(count: int) -> Term:
+    """Back from a grid to real numbers."""
     return Term("each", role="from the grid", dtype=_FLOAT, count=count, additions=1, multiplications=1)
 
 
-def _dots(name: str, **numbers: Any) -> Iterator[Term]:
+def integer_dots(name: str, **numbers: Any) -> Iterator[Term]:
     """A contraction of whole numbers: its factors in 8 bits, its sums in 32."""
     yield Term(f"{name}_products", dtype=_FACTORS, **numbers)
     yield Term(f"{name}_sums", dtype=_SUMS, **numbers)
@@ -158,8 +165,8 @@ def _dynamic_dots(role: str, *, calls: int, inputs: int, count: int, length: int
     for end in ("smallest", "largest"):
         yield Term("extrema", role=f"{of}{end}", dtype=_FLOAT, rows=calls, length=inputs // calls if calls else 0)
     yield Term("each", role=f"{of}scale and zero point", dtype=_FLOAT, count=calls, additions=2, divisions=2)
-    yield _quantized(inputs)
-    yield from _dots("dot", count=count, length=length)
+    yield quantized(inputs)
+    yield from integer_dots("dot", count=count, length=length)
     yield Term("multiplication", role=f"{of}scale", dtype=_FLOAT, count=count)
 
 
@@ -168,9 +175,7 @@ def _finished(operator: Any, packed: Any, call: Call) -> Iterator[Term]:
     outputs = call.out.elements
     yield from _bias(packed, outputs, _SUMS)
     yield from _relu(operator, outputs, call.out.dtype)
-    yield Term(
-        "each", role="requantization", dtype=_FLOAT, count=outputs, multiplications=1, additions=1, comparisons=2
-    )
+    yield requantized(outputs)
 
 
 def _bias(packed: Any, outputs: int, dtype: str) -> Iterator[Term]:

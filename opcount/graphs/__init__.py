@@ -1,0 +1,1 @@
+"""Models that are graphs already: exported programs, their archives, and ONNX."""

@@ -1,0 +1,1 @@
+"""ONNX models: read, their shapes worked out, and each operator counted by the same formulas as PyTorch's."""
