@@ -144,7 +144,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("targets", nargs="*", metavar="TARGET",
         help="package.module:Name of a model, its class, or what builds it; path/file.py:Name; timm:NAME, "
-        "torchvision:NAME, transformers:NAME; or a profile saved as .json")  # fmt: skip
+        "torchvision:NAME, transformers:NAME; a file: .pt2 exported, .onnx, .json a saved profile")  # fmt: skip
     add("--input", action="append", default=[], type=parse_size, metavar="SIZE",
         help="size of an input, batch included: 1,3,224,224 or 8,128:int64; once for each input")  # fmt: skip
     add("--arg", action="append", default=[], type=parse_argument, metavar="KEY=VALUE",
@@ -170,6 +170,7 @@ def _parser() -> argparse.ArgumentParser:
     for budget in ("macs", "total", "params", "layer-macs"):
         add(f"--max-{budget}", type=parse_count, metavar="N",
             help=f"exit with 1 if there is more: {_BUDGET_HELP[budget]}")  # fmt: skip
+    add("--trust", action="store_true", help="load model.pt files too, which may run what is in them")
     add("--strict", action="store_true", help="exit with 1 if something was not counted")
     add("--debug", action="store_true", help="show the traceback of an error")
     add("--version", action="version", version=f"opcount {__version__}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
@@ -184,7 +185,7 @@ def _with_traced(facts: list[ModuleFacts], skeleton: Skeleton) -> list[ModuleFac
 def _check_model(model: object) -> None:
     if not isinstance(model, nn.Module):
         hint = f"; make one first: {model.__name__}(...)" if isinstance(model, type) else ""
-        raise InputError(f"profile() takes an nn.Module, not {type(model).__name__} {model!r}{hint}")
+        raise InputError(f"profile() takes an nn.Module, not {type(model).__name__} {reprlib.repr(model)}{hint}")
 
 
 def _clone(model: nn.Module) -> Skeleton:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from opcount.ops import Convention
     from opcount.targets import Target
 
-QUESTIONS = ("why", "separate", "vary", "audit", "versus", "generate")
+QUESTIONS = ("why", "separate", "vary", "audit", "versus", "generate", "sparsity")
 _OF_TABLES = ("tree", "depth", "fold", "sort", "top", "html", "strict", "energy", "memory", "roofline")
 _OF_COUNTS = ("max_macs", "max_total", "max_params", "max_layer_macs")
 
@@ -30,6 +30,7 @@ def add_options(add: Callable[..., Any]) -> None:
         help="make the convolutions depthwise separable: before, predicted, counted")  # fmt: skip
     add("--vary", type=parse_vary, metavar="NAME=AXIS,...",
         help="how the figures scale with sizes: axes of the first input, as in N=0,S=1 or H=2+3")  # fmt: skip
+    add("--sparsity", action="store_true", help="what the zeros in the weights would save")
     add("--audit", action="store_true",
         help="count twice, by layers and by what they call, and list where the two differ")  # fmt: skip
     add("--versus", metavar="TOOL",
@@ -73,6 +74,7 @@ def answer(question: str, options: argparse.Namespace) -> str:
         "audit": _audit,
         "versus": _versus,
         "generate": _generate,
+        "sparsity": _sparsity,
     }
     return answers[question](options, form, width)
 
@@ -157,6 +159,16 @@ def _versus(options: argparse.Namespace, form: str, width: int | None) -> str:
     return render(replace(reconcile(subject.model, subject.inputs, tool.name), model=subject.name), form, width)
 
 
+def _sparsity(options: argparse.Namespace, form: str, width: int | None) -> str:
+    from opcount.zeros import sparsity
+
+    if form not in ("rich", "plain"):
+        raise InputError(f"--sparsity is written as text, not as {form}")
+    subject = _Subject(options)
+    found = sparsity(subject.model, subject.inputs, convention=subject.convention)
+    return str(replace(found, dense=replace(found.dense, model=subject.name)))
+
+
 def named(word: str, options: argparse.Namespace) -> tuple[Target, Any, Convention]:
     """A target, the input and the convention that the options name; no input is the target's own.
 
@@ -168,7 +180,7 @@ def named(word: str, options: argparse.Namespace) -> tuple[Target, Any, Conventi
 
     sizes = tuple(size if dtype is None else Input(size, dtype) for size, dtype in options.input)
     knobs = Knobs(options.batch, options.seq, options.resolution)
-    target = load(word, dict(options.arg), knobs=knobs, own_input=not sizes)
+    target = load(word, dict(options.arg), knobs=knobs, own_input=not sizes, trust=options.trust)
     return target, sizes or None, Convention(bias=not options.no_bias, zero_padding=not options.no_padding)
 
 

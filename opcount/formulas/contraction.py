@@ -31,6 +31,17 @@ def dots(count: Number, length: Number) -> OpCount:
 
 
 @formula(contraction=True)
+def uneven_dots(times: Number, products: Number, dots: Number) -> OpCount:
+    """``dots`` dot products of various lengths, ``products`` long together, each ``times`` over.
+
+    >>> uneven_dots(times=2, products=7, dots=3)
+    OpCount(multiplications=14, additions=8, macs=14)
+    """
+    found = times * products
+    return OpCount(multiplications=found, additions=times * (products - dots), macs=found)
+
+
+@formula(contraction=True)
 def bias(count: Number) -> OpCount:
     """One addition for each of ``count`` outputs.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import reprlib
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -107,7 +108,7 @@ def separate(model: nn.Module, multiplier: int = 1) -> Separated:
     )
     """
     if not isinstance(model, nn.Module):
-        raise InputError(f"separate() takes an nn.Module, not {type(model).__name__} {model!r}")
+        raise InputError(f"separate() takes an nn.Module, not {type(model).__name__} {reprlib.repr(model)}")
     if not isinstance(multiplier, int) or multiplier < 1:
         raise InputError(f"a channel multiplier is a whole number of 1 or more, not {multiplier!r}")
     try:

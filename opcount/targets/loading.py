@@ -20,7 +20,12 @@ LARGEST_RUN = 4 * 2**30
 
 
 def load(
-    name: str, arguments: Mapping[str, Any] | None = None, *, knobs: Knobs = Knobs(), own_input: bool = True
+    name: str,
+    arguments: Mapping[str, Any] | None = None,
+    *,
+    knobs: Knobs = Knobs(),
+    own_input: bool = True,
+    trust: bool = False,
 ) -> Target:
     """What a target names.
 
@@ -29,6 +34,7 @@ def load(
         arguments: keyword arguments for the class or function.
         knobs: what its natural input is to be like.
         own_input: whether the model is to be built for its own input size, where it has one.
+        trust: whether files may be loaded that run what is in them.
 
     Raises:
         TargetError: it cannot be found or built, is no model, or does not understand a knob. The message says what
@@ -40,7 +46,7 @@ def load(
     Linear(in_features=10, out_features=5, bias=True)
     """
     source, rest = source_of(name)
-    request = Request(name, rest, dict(arguments or {}), knobs, own_input)
+    request = Request(name, rest, dict(arguments or {}), knobs, own_input, trust)
     if not own_input and knobs.given:
         raise TargetError(
             f"--{next(iter(knobs.given))} changes the natural input of {name}, but --input gives another: leave one out"

@@ -22,9 +22,13 @@ OWN = {
     "torchvision": "opcount.targets.from_torchvision:SOURCE",
     ".json": "opcount.targets.from_profile:SOURCE",
     ".py": "opcount.targets.from_file:SOURCE",
+    ".pt2": "opcount.targets.from_exported:SOURCE",
+    ".onnx": "opcount.targets.from_onnx:SOURCE",
+    ".pt": "opcount.targets.from_saved:SOURCE",
+    ".pth": "opcount.targets.from_saved:SOURCE",
 }
 _MODULE = "opcount.targets.from_module:SOURCE"
-_DATA = (".pt", ".pth", ".bin", ".ckpt", ".safetensors")
+_DATA = (".bin", ".ckpt", ".safetensors")
 
 
 def source_of(word: str) -> tuple[Source, str]:

@@ -47,6 +47,7 @@ class Request:
         arguments: keyword arguments for whatever builds the model.
         knobs: what the natural input is to be like.
         own_input: whether the natural input will be used; False where the user gave another.
+        trust: whether the user vouches for a file whose loading may run what is in it.
     """
 
     word: str
@@ -54,6 +55,7 @@ class Request:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     knobs: Knobs = Knobs()
     own_input: bool = True
+    trust: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,7 @@ def _is_ordinary(model: nn.Module) -> bool:
 
 
 def _remarks(model: nn.Module, ops: Mapping[str, OpCount]) -> Iterator[str]:
-    modules = list(_walk(model))
+    modules = list(unwrapped_modules(model))
     if isinstance(model, REPLICATING):
         yield f"{type(model).__name__}: what one replica does with these inputs"
     if "torch.distributed.tensor" in sys.modules:
@@ -83,7 +83,7 @@ def _sharding(modules: list[tuple[str, nn.Module]], ops: Mapping[str, OpCount]) 
         yield f"DTensor over {ranks} ranks: each does all of this"
 
 
-def _walk(root: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+def unwrapped_modules(root: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     """Every (path, module) of a model, with the paths it has where nothing is wrapped."""
     pending, seen = [("", root)], set()
     while pending:
