@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -22,7 +22,7 @@ from opcount.ops import Convention, Execution, tensors
 from opcount.result import Profile, Shapes
 from opcount.trace.describe import describe
 from opcount.trace.following import bases_of, keeps_stacks, traced_places
-from opcount.trace.guard import garbage_kept
+from opcount.trace.guard import garbage_kept, is_compiler_loaded
 from opcount.trace.remarks import remarks
 from opcount.trace.run import run_real
 from opcount.trace.shapes import run_shapes
@@ -60,7 +60,7 @@ def count(
         reason = ""
         if execution != "real":
             try:
-                return _by_shapes_alone(model, inputs, kwargs, convention, layer_rules)
+                return _uncompiled(lambda: _by_shapes_alone(model, inputs, kwargs, convention, layer_rules))
             except (InputError, RuleError):
                 raise
             except Exception as error:
@@ -68,7 +68,18 @@ def count(
                     needs = f"shapes alone are not enough: {error}; execution='real' runs the model"
                     raise ForwardError(needs) from error
                 reason = str(error).partition("\n")[0]
-        return _by_running(model, inputs, kwargs, convention, layer_rules, reason)
+        return _uncompiled(lambda: _by_running(model, inputs, kwargs, convention, layer_rules, reason))
+
+
+def _uncompiled(run: Callable[[], Profile]) -> Profile:
+    """What a run returns; anew if it failed while the compiler was first imported, which then was not held back."""
+    before = is_compiler_loaded()
+    try:
+        return run()
+    except Exception:
+        if before or not is_compiler_loaded():
+            raise
+    return run()
 
 
 def _by_shapes_alone(

@@ -82,10 +82,18 @@ def process_state_kept(drew: Callable[[], bool]) -> Iterator[None]:
         _PROCESS.leave(drew())
 
 
+def is_compiler_loaded() -> bool:
+    """Whether somebody has imported what ``torch.compile`` needs, and with it may have compiled something."""
+    return _COMPILER in sys.modules
+
+
+_COMPILER = "torch._dynamo.eval_frame"
+
+
 @contextmanager
 def nothing_compiled() -> Iterator[None]:
     """Functions under ``torch.compile`` run as they are written: the compiler would look at the observers as well."""
-    compiler: Any = sys.modules.get("torch._dynamo.eval_frame")
+    compiler: Any = sys.modules.get(_COMPILER)
     if compiler is None:  # then nothing has been compiled, and importing it would take a second
         yield
     elif hasattr(torch.compiler, "set_stance"):

@@ -38,6 +38,8 @@ def _is_ordinary(model: nn.Module) -> bool:
         seen.add(id(module))
         kind: Any = type(module)
         own = module.__dict__
+        if "_parameters" not in own:  # scripted
+            continue
         if wraps(kind) or own_class(kind) is not kind:
             return False
         for tensor in own["_parameters"].values():
