@@ -5,7 +5,7 @@ PY     := $(VENV)/bin/python
 READY  := $(VENV)/.ready
 WORKERS ?= 2
 
-.PHONY: help demo test test-all torture lint format bench study zoo zoos versus wheel clean
+.PHONY: help demo test test-all torture lint format bench study zoo zoos graphs versus wheel clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -59,6 +59,9 @@ versus: $(READY) ## what other counters say of torchvision's models, those that 
 zoos: $(READY) ## models of timm and transformers against FlopCounterMode; goes on where it was stopped, an hour
 	$(PY) -m benchmarks.timm_zoo --write
 	$(PY) -m benchmarks.transformers_zoo --write
+
+graphs: $(READY) ## torchvision live, exported and as ONNX, side by side; goes on where it ended
+	$(PY) -m benchmarks.graphs --write
 
 wheel: $(READY) ## build the wheel into dist/
 	$(PY) -m build --wheel

@@ -1,4 +1,4 @@
-"""Wrapped models: compiled, replicated, scripted, traced, pruned and sparse, each against figures worked out by hand."""
+"""Wrapped models: compiled, replicated, scripted, traced, pruned and sparse, against figures worked out by hand."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def test_the_compiler_is_left_as_it_was() -> None:
 def test_fsdp_of_the_first_kind_is_refused() -> None:
     kind: Any = type("FullyShardedDataParallel", (nn.Module,), {})
     kind.__module__ = "torch.distributed.fsdp.fully_sharded_data_parallel"
-    with pytest.raises(InputError, match="flat pieces.*before it is wrapped"):
+    with pytest.raises(InputError, match=r"flat pieces.*before it is wrapped"):
         profile(nn.Sequential(kind()), SIZE)
 
 

@@ -248,8 +248,7 @@ def _stack(text: str) -> Iterator[tuple[str, tuple[str, str]]]:
     for part in filter(None, text.split(";")):
         key, _, rest = part.partition(",")
         path, _, kind = rest.rpartition(",")
-        if not key.startswith("_empty_nn_module_stack"):
-            yield key, (path, kind)
+        yield key, (path, kind)
 
 
 def _target(name: str) -> Any:

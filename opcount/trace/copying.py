@@ -41,7 +41,9 @@ _QUICKLY_SHARED = frozenset({type(None), bool, int, float, str, torch.dtype, tor
 _TABLES = frozenset({dict, collections.OrderedDict, set, list})
 
 _COPIED_STDLIB = (types.SimpleNamespace, argparse.Namespace)
-_OPAQUE = tuple(sys.stdlib_module_names | {"builtins", "torch._C", "torch._ops", "torch.distributed"})
+_OPAQUE = tuple(
+    sys.stdlib_module_names | {"builtins", "sympy", "torch._C", "torch._ops", "torch.distributed", "torch.fx"}
+)
 """Packages whose objects (locks, files, loggers, process groups) are shared."""
 
 
@@ -169,7 +171,7 @@ class Copier:
         for name in others:
             value = own[name]
             kind = type(value)
-            if kind in _QUICKLY_SHARED:
+            if kind in _QUICKLY_SHARED or (name == "meta" and isinstance(module, torch.fx.GraphModule)):
                 continue
             if kind in _TABLES and not value:
                 attributes[name] = self.memo[id(value)] = kind()

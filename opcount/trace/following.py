@@ -50,6 +50,8 @@ def stack_of(node: fx.Node) -> tuple[Place, ...]:
 
 def _places(stack: Mapping[str, Any]) -> Iterator[Place]:
     for key, (path, kind) in stack.items():
+        if str(key).startswith("_empty_nn_module_stack"):  # what PyTorch made up for nodes of its own
+            continue
         name = f"{kind.__module__}.{kind.__qualname__}" if isinstance(kind, type) else str(kind)
         yield Place(str(key), plain_path(str(path)), name)
 
