@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from opcount.errors import TargetError
-from opcount.targets.building import described
+from opcount.errors import TargetError, described
 from opcount.targets.graph_inputs import natural
 from opcount.targets.source import Request, Source, Target
 

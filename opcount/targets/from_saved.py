@@ -5,8 +5,7 @@ from __future__ import annotations
 import zipfile
 from typing import Any
 
-from opcount.errors import TargetError
-from opcount.targets.building import described
+from opcount.errors import TargetError, described
 from opcount.targets.source import Request, Source, Target
 
 
