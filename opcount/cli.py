@@ -53,6 +53,7 @@ examples:
   opcount torchvision.models:resnet50 --versus thop
   opcount lock      the models named in pyproject.toml: opcount lock --help says more
   opcount check
+  opcount torchvision.models:resnet50 --backward --optimizer adamw
 
 exit codes:
   0 fine   1 over a budget, not as locked, or --strict and something was not counted
@@ -166,6 +167,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--sort", metavar="COLUMN", help="sort the rows: total, multiplications, params, layer, ...")
     add("--top", type=_count, metavar="K", help="the K costliest rows, and one for the rest")
     extras.add_options(add)
+    add("--backward", action="store_true", help="one training step: the backward pass as well, in training mode")
+    add("--optimizer", metavar="NAME", help="with --backward, the optimizer's step too: sgd, momentum, adam or adamw")
     questions.add_options(add)
     for budget in ("macs", "total", "params", "layer-macs"):
         add(f"--max-{budget}", type=parse_count, metavar="N",
@@ -294,7 +297,8 @@ def _profiled(word: str, options: argparse.Namespace, progress: Progress) -> tup
 
     target, inputs, convention = questions.named(word, options)
     progress.say(f"running {word}")
-    found = counted(target, inputs, convention, memory=extras.needs_memory(options))
+    step = questions.training_step(options, target.model)
+    found = counted(target, inputs, convention, memory=extras.needs_memory(options), **step)
     mixed = [] if isinstance(target.model, type(found)) else questions.mixture(target.model, found)
     training = ["training mode"] if getattr(target.model, "training", False) else []
     return _only(found, options, [*training, *target.remarks, *mixed])

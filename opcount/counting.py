@@ -51,11 +51,7 @@ def count(
     program = program_of(model)
     if program is not None:
         return _count_program(program, inputs, kwargs, convention, execution, layer_rules)
-    _check_model(model)
-    if execution not in ("auto", "shapes", "real"):
-        raise InputError(f"execution is 'auto', 'shapes' or 'real', not {execution!r}")
-    if not isinstance(convention, Convention):
-        raise InputError(f"convention is a Convention, as in Convention(bias=False), not {convention!r}")
+    checked(model, execution, convention)
     with unobserved():
         reason = ""
         if execution != "real":
@@ -132,11 +128,11 @@ def _by_shapes(
     with garbage_kept():
         args, keywords = call_arguments(model, inputs, kwargs, shapes_only=True, whole_numbers=constants)
         ledger, skeleton = Ledger(convention), clone(model, shapes_only=True)
-        shapes = _shapes(args, keywords)
+        shapes = shapes_of(args, keywords)
         execution = run_shapes(
             skeleton, args, keywords, ledger, layer_rules=layer_rules, constants=constants, undecided=undecided
         )
-        return _profile(model, skeleton, ledger, shapes, convention, execution)
+        return profile_of(model, skeleton, ledger, shapes, convention, execution)
 
 
 def _by_running(
@@ -148,17 +144,18 @@ def _by_running(
     reason: str,
 ) -> Profile:
     args, keywords = call_arguments(model, inputs, kwargs)
-    ledger, skeleton = Ledger(convention), _clone(model)
-    shapes = _shapes(args, keywords)
+    ledger, skeleton = Ledger(convention), cloned(model)
+    shapes = shapes_of(args, keywords)
     execution = run_real(skeleton, args, keywords, ledger, layer_rules=layer_rules)
-    return _profile(model, skeleton, ledger, shapes, convention, replace(execution, reason=reason))
+    return profile_of(model, skeleton, ledger, shapes, convention, replace(execution, reason=reason))
 
 
-def _shapes(args: Any, keywords: Any) -> Shapes:
+def shapes_of(args: Any, keywords: Any) -> Shapes:
+    """The shapes of the tensors of a call."""
     return tuple(spec.shape for spec in tensors(describe((args, keywords))))
 
 
-def _profile(
+def profile_of(
     model: nn.Module,
     skeleton: Skeleton,
     ledger: Ledger,
@@ -166,6 +163,7 @@ def _profile(
     convention: Convention,
     execution: Execution,
 ) -> Profile:
+    """What a ledger holds, as the profile of the model that a clone is of."""
     layers = ledger.records(_with_traced(list(_facts(skeleton)), skeleton))
     said = remarks(model, layers)
     return Profile(
@@ -193,13 +191,27 @@ def _with_traced(facts: list[ModuleFacts], skeleton: Skeleton) -> list[ModuleFac
     return [known[path] for path in in_order(known, [*traced, *known])]
 
 
-def _check_model(model: object) -> None:
+def checked(model: object, execution: str, convention: object) -> None:
+    """Refuse what cannot be counted, or not in that way.
+
+    Raises:
+        InputError: it is no module, or there is no such way or convention.
+    """
+    if execution not in ("auto", "shapes", "real"):
+        raise InputError(f"execution is 'auto', 'shapes' or 'real', not {execution!r}")
+    if not isinstance(convention, Convention):
+        raise InputError(f"convention is a Convention, as in Convention(bias=False), not {convention!r}")
     if not isinstance(model, nn.Module):
         hint = f"; make one first: {model.__name__}(...)" if isinstance(model, type) else ""
         raise InputError(f"profile() takes an nn.Module, not {type(model).__name__} {reprlib.repr(model)}{hint}")
 
 
-def _clone(model: nn.Module) -> Skeleton:
+def cloned(model: nn.Module) -> Skeleton:
+    """A clone with values of its own.
+
+    Raises:
+        OpCountError: the model cannot be cloned.
+    """
     try:
         return clone(model)
     except (TypeError, ValueError, RuntimeError, AttributeError) as error:

@@ -19,6 +19,10 @@ class ForwardError(OpCountError):
     """The model's own forward raised; the message names the layer and the sizes it had in hand."""
 
 
+class BackwardError(OpCountError):
+    """The backward pass of the model raised; the message names the layer whose gradient it was working out."""
+
+
 class RuleError(OpCountError):
     """A rule or a formula is registered twice, is unknown, or was given numbers it cannot use."""
 

@@ -146,7 +146,8 @@ class _Maker:
         kept = self.whole_numbers and _is_short(given.numel(), given.dtype) and not given.is_meta
         if self.device.type == "meta" and not kept and given.layout == torch.strided and not given.is_nested:
             shape = tuple(given.shape)
-            return torch.empty_strided(shape, given.stride(), dtype=given.dtype, device=self.device)
+            blank = torch.empty_strided(shape, given.stride(), dtype=given.dtype, device=self.device)
+            return blank.requires_grad_() if given.requires_grad else blank
         return given.detach().clone().requires_grad_(given.requires_grad)
 
     def tensor(self, size: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:

@@ -41,7 +41,7 @@ class _Account:
 
     def __init__(self) -> None:
         self.costs: dict[tuple[str, int], _Cost] = {}
-        self.uncounted: dict[tuple[str, str], int] = {}
+        self.uncounted: dict[tuple[str, str, str], int] = {}
         self.sites: dict[Shapes, tuple[Shapes, int]] = {}
 
 
@@ -69,10 +69,11 @@ class Ledger:
 
     def on_event(self, event: Event) -> None:
         """Something was counted, found free, or is uncounted."""
-        source, name, owner, _, terms, _ = event
+        source, name, owner, _, terms, phase = event
         account = self._accounts[owner]
         if terms is None:
-            account.uncounted[name, source] = account.uncounted.get((name, source), 0) + 1
+            unknown = name, source, phase
+            account.uncounted[unknown] = account.uncounted.get(unknown, 0) + 1
         elif terms:
             key = name, id(terms)  # what is kept in the account keeps its identity
             cost = account.costs.get(key)
@@ -106,7 +107,7 @@ class Ledger:
             ops,
             subtrees[path],
             entries,
-            tuple([Uncounted(name, kind, path, calls) for (name, kind), calls in account.uncounted.items()]),
+            tuple([Uncounted(name, kind, path, n, phase) for (name, kind, phase), n in account.uncounted.items()]),
         )
 
     def _entries(self, path: str) -> tuple[Entry, ...]:

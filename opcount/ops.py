@@ -14,7 +14,7 @@ Number: TypeAlias = Any
 
 Phase: TypeAlias = Literal["forward", "backward", "optimizer"]
 
-Source: TypeAlias = Literal["layer", "function", "operator"]
+Source: TypeAlias = Literal["layer", "function", "operator", "gradient", "optimizer"]
 
 FIGURES = ("multiplications", "additions", "divisions", "comparisons", "transcendentals", "macs")
 """The names of the six figures of a count, in the order they are reported."""
@@ -200,6 +200,16 @@ class Term:
             return self
         return Term(self.formula, role=self.role, dtype=dtype, phase=self.phase, **self.numbers)
 
+    def in_phase(self, phase: Phase) -> Term:
+        """This term as part of another phase.
+
+        >>> Term("dots", count=6, length=25).in_phase("backward").phase
+        'backward'
+        """
+        if phase == self.phase:
+            return self
+        return Term(self.formula, role=self.role, dtype=self.dtype, phase=phase, **self.numbers)
+
     def __str__(self) -> str:
         return f"{self.formula}({', '.join(f'{name}={value}' for name, value in self.items)})"
 
@@ -324,7 +334,8 @@ def _gather(node: Tree, found: list[TensorSpec]) -> None:
 class Event(NamedTuple):
     """Something a run did: a layer, function or operator called in the forward of ``owner``.
 
-    ``terms`` is what it cost: empty when it is known to be free, ``None`` when nobody knows (uncounted).
+    ``terms`` is what it cost: empty when it is known to be free, ``None`` when nobody knows (uncounted). The source
+    ``"gradient"`` is a sum of the gradients of a value that was used more than once.
     """
 
     source: Source
@@ -332,7 +343,7 @@ class Event(NamedTuple):
     owner: str
     call: Call
     terms: tuple[Term, ...] | None
-    where: str | None = None
+    phase: Phase = "forward"
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,8 @@ def asked(options: argparse.Namespace) -> str | None:
         raise InputError(f"--{found[0]} is about one model; {len(options.targets)} are named")
     if found and options.only is not None and found[0] != "vary":
         raise InputError(f"--only does not go with --{found[0]}")
+    if found and options.backward and found[0] != "why":
+        raise InputError(f"--backward does not go with --{found[0]}")
     beside = next((name for name in _OF_TABLES if getattr(options, name) not in (None, False)), None)
     if found and beside is not None:
         raise InputError(f"--{beside} is about the table of layers, which --{found[0]} does not write: leave one out")
@@ -60,6 +62,22 @@ def asked(options: argparse.Namespace) -> str | None:
         name = budget.replace("_", "-")
         raise InputError(f"--{name} is a budget for a count, and --{found[0]} is a question: ask one at a time")
     return found[0] if found else None
+
+
+def training_step(options: argparse.Namespace, model: Any) -> dict[str, Any]:
+    """What ``profile`` is told of ``--backward`` and ``--optimizer``; the model is put in training mode for them.
+
+    Raises:
+        InputError: there is an optimizer and no backward pass, or nothing to train.
+    """
+    if not options.backward:
+        if options.optimizer is not None:
+            raise InputError("--optimizer is a step after a backward pass: give --backward too")
+        return {}
+    if isinstance(model, Profile) or not hasattr(model, "train"):
+        raise InputError(f"--backward is about a model, and {options.targets[0]} is none that could be trained")
+    model.train()
+    return {"backward": True, "optimizer": options.optimizer}
 
 
 def answer(question: str, options: argparse.Namespace) -> str:
@@ -226,6 +244,7 @@ class _Subject:
         self.target, inputs, self.convention = named(options.targets[0], options)
         self.name = self.target.name
         self.inputs: Any = known_input(self.target) if inputs is None and not self.saved else inputs
+        self.step = training_step(options, self.target.model)
 
     @property
     def saved(self) -> bool:
@@ -249,7 +268,7 @@ class _Subject:
 
         inputs = self.inputs
         if model is None:
-            return counted(self.target, inputs, self.convention)
+            return counted(self.target, inputs, self.convention, **self.step)
         if inputs is None:  # a copy may have lost what the model says of itself
             inputs = getattr(self.model, "example_input_size", None)
-        return counted(replace(self.target, model=model, real=None), inputs, self.convention)
+        return counted(replace(self.target, model=model, real=None), inputs, self.convention, **self.step)

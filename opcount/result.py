@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from opcount.errors import UnknownLayerError
 from opcount.occupancy import Memory
-from opcount.ops import Convention, Execution, OpCount, Term
+from opcount.ops import Convention, Execution, OpCount, Phase, Term
 
 if TYPE_CHECKING:
     import pandas
@@ -29,12 +29,14 @@ class Uncounted:
         kind: ``"operator"``, ``"function"`` or ``"layer"``.
         path: the module in whose forward it ran.
         calls: how often.
+        phase: ``"forward"``, ``"backward"`` or ``"optimizer"``.
     """
 
     name: str
     kind: str
     path: str
     calls: int
+    phase: str = "forward"
 
 
 class Entry(NamedTuple):
@@ -91,6 +93,10 @@ class LayerRecord:
     entries: tuple[Entry, ...] = ()
     uncounted: tuple[Uncounted, ...] = ()
 
+    def phase(self, phase: Phase) -> OpCount:
+        """What its own part of ``"forward"``, ``"backward"`` or ``"optimizer"`` cost."""
+        return sum((entry.ops for entry in self.entries if entry.term.phase == phase), OpCount())
+
     @property
     def calls(self) -> int:
         """How often it was called."""
@@ -145,6 +151,32 @@ class Profile:
     def ops(self) -> OpCount:
         """The six figures of the whole, the sum over the layers."""
         return sum((record.ops for record in self.layers), OpCount())
+
+    @cached_property
+    def forward(self) -> OpCount:
+        """The forward's part of ``ops``; all of it, unless a training step was counted."""
+        return self._phase("forward")
+
+    @cached_property
+    def backward(self) -> OpCount:
+        """The backward pass's part of ``ops``, with what it ran again of the forward."""
+        return self._phase("backward")
+
+    @cached_property
+    def optimizer(self) -> OpCount:
+        """The optimizer's part of ``ops``."""
+        return self._phase("optimizer")
+
+    def _phase(self, phase: Phase) -> OpCount:
+        return sum((record.phase(phase) for record in self.layers), OpCount())
+
+    @cached_property
+    def phases(self) -> tuple[Phase, ...]:
+        """What was counted: ``("forward",)``, or ``("forward", "backward")``, or all three of a training step."""
+        found = {entry.term.phase for entry in self._entries()} | {item.phase for item in self.uncounted}
+        last = "optimizer" if "optimizer" in found else "backward" if "backward" in found else "forward"
+        order: tuple[Phase, ...] = ("forward", "backward", "optimizer")
+        return order[: order.index(last) + 1]
 
     @property
     def multiplications(self) -> int:

@@ -36,9 +36,17 @@ def to_dict(profile: Profile) -> dict[str, Any]:
         "params": number_out(profile.params),
         "ops": ops_out(profile.ops),
         "total": number_out(profile.total),
+        **_phases_out(profile),
         "layers": [_record_out(record) for record in profile.layers],
         **({} if profile.memory is None else {"memory": profile.memory.to_dict()}),
     }
+
+
+def _phases_out(profile: Profile) -> dict[str, Any]:
+    """The figures of each phase of a training step; they are read back from the layers' entries."""
+    if len(profile.phases) == 1:
+        return {}
+    return {"phases": {phase: ops_out(getattr(profile, phase)) for phase in profile.phases}}
 
 
 def to_json(profile: Profile, indent: int | None = 1) -> str:
@@ -102,7 +110,10 @@ def _record_out(record: LayerRecord) -> dict[str, Any]:
         "ops": ops_out(record.ops),
         "subtree": ops_out(record.subtree),
         "entries": [_entry_out(entry) for entry in record.entries],
-        "uncounted": [{"name": item.name, "kind": item.kind, "calls": item.calls} for item in record.uncounted],
+        "uncounted": [
+            {"name": item.name, "kind": item.kind, "calls": item.calls, "phase": item.phase}
+            for item in record.uncounted
+        ],
     }
 
 
@@ -121,7 +132,8 @@ def _record_in(data: Mapping[str, Any]) -> LayerRecord:
         subtree=_ops_in(data["subtree"]),
         entries=tuple(_entry_in(entry) for entry in data["entries"]),
         uncounted=tuple(
-            Uncounted(str(item["name"]), str(item["kind"]), path, int(item["calls"])) for item in data["uncounted"]
+            Uncounted(str(item["name"]), str(item["kind"]), path, int(item["calls"]), str(item.get("phase", "forward")))
+            for item in data["uncounted"]
         ),
     )
 

@@ -5,7 +5,7 @@ runs on the meta device and says itself what comes out, or what is wrong. Counts
 come from the tensors that went in and came out.
 """
 
-from opcount.answers import functions, layers, operators
+from opcount.answers import functions, gradients, layers, operators
 from opcount.answers.registry import ANSWERS, Answer, answer, layer_answer
 
-__all__ = ["ANSWERS", "Answer", "answer", "functions", "layer_answer", "layers", "operators"]
+__all__ = ["ANSWERS", "Answer", "answer", "functions", "gradients", "layer_answer", "layers", "operators"]

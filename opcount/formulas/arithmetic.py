@@ -201,6 +201,61 @@ def distinct_sums(inputs: Number, kernel: Number, stride: Number, dilation: Numb
     return inputs * kernel - overlap
 
 
+def covered_inputs(
+    inputs: Number, outputs: Number, kernel: Number, stride: Number, padding: Number, dilation: Number
+) -> Number:
+    """Along one axis, how many inputs lie under a tap of at least one window: the positions a gradient is added up at.
+
+    >>> covered_inputs(7, 3, 2, 3, 0, 1)  # windows at 0, 3 and 6, of which the last has one tap outside
+    5
+    """
+    last = (outputs - 1) * stride - padding + (kernel - 1) * dilation
+    if padding == 0 and _surely_at_least(inputs, last + 1):
+        return distinct_sums(outputs, kernel, stride, dilation)
+    if not is_exact(inputs, outputs, kernel, stride, padding, dilation):
+        raise RuleError("how many inputs clipped windows cover needs sizes in numbers")
+    if outputs == 0:
+        return 0
+    common = math.gcd(stride, dilation)
+    repeat, apart = stride // common, dilation // common
+    covered = 0
+    for tap in range(min(kernel, repeat)):  # taps `repeat` apart reach the same residue, `apart` windows later
+        start, blocks = tap * dilation - padding, (kernel - 1 - tap) // repeat + 1
+        first = max(-(start // stride), 0)
+        end = min((inputs - 1 - start) // stride, (blocks - 1) * apart + outputs - 1)
+        covered += max(_blocks_up_to(end, outputs, apart) - _blocks_up_to(first - 1, outputs, apart), 0)
+    return covered
+
+
+def _blocks_up_to(limit: int, length: int, apart: int) -> int:
+    """Of blocks of ``length`` whole numbers that begin every ``apart`` from 0 on, how many lie at or below a limit."""
+    if limit < 0:
+        return 0
+    if length >= apart:
+        return limit + 1
+    return limit // apart * length + min(limit % apart + 1, length)
+
+
+def used_taps(
+    inputs: Number, outputs: Number, kernel: Number, stride: Number, padding: Number, dilation: Number
+) -> Number:
+    """Along one axis, how many taps of the kernel land on the input for at least one output.
+
+    >>> used_taps(1, 1, 3, 1, 1, 1)
+    1
+    """
+    last = (outputs - 1) * stride - padding + (kernel - 1) * dilation
+    if padding == 0 and _surely_at_least(inputs, last + 1):
+        return kernel
+    if not is_exact(inputs, outputs, kernel, stride, padding, dilation):
+        raise RuleError("how many taps land on the input needs sizes in numbers")
+    used = 0
+    for tap in range(kernel):
+        start = tap * dilation - padding
+        used += max(-(start // stride), 0) <= min((inputs - 1 - start) // stride, outputs - 1)
+    return used
+
+
 def adaptive_windows(inputs: Number, outputs: Number) -> Number:
     """Along one axis, the sum of the sizes of adaptive pooling's windows ``[floor(i*I/O), ceil((i+1)*I/O))``.
 

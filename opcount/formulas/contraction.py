@@ -7,13 +7,16 @@ from functools import wraps
 from typing import Any
 
 from opcount.formulas.arithmetic import (
+    covered_inputs,
     distinct_sums,
+    maximum,
     one_less,
     per_axis,
     product,
     quotient,
     reached_outputs,
     real_taps,
+    used_taps,
 )
 from opcount.formulas.registry import formula
 from opcount.ops import Number, OpCount
@@ -137,3 +140,78 @@ def _apart(whole: Callable[..., OpCount], name: str) -> None:
 _apart(dots, "dot")
 _apart(convolution, "convolution")
 _apart(transposed_convolution, "transposed_convolution")
+@formula(contraction=True)
+def dots_into(products: Number, outputs: Number) -> OpCount:
+    """``products`` shared out over ``outputs`` dots, none of them empty: each product but an output's first is added.
+
+    >>> dots_into(products=6, outputs=2)
+    OpCount(multiplications=6, additions=4, macs=6)
+    """
+    return OpCount(multiplications=products, additions=maximum(products - outputs, 0), macs=products)
+
+
+@formula(contraction=True)
+def convolution_input_gradient(
+    batch: Number,
+    in_channels: Number,
+    out_channels: Number,
+    groups: Number,
+    kernel: tuple[Number, ...],
+    input: tuple[Number, ...],
+    output: tuple[Number, ...],
+    stride: tuple[Number, ...],
+    padding: tuple[Number, ...],
+    dilation: tuple[Number, ...],
+    zero_padding: bool = True,
+) -> OpCount:
+    """The gradient of a convolution's input: the output's gradient through the transposed convolution.
+
+    Args:
+        input, output: spatial sizes of the convolution; ``padding`` is where the first window starts before the input.
+        zero_padding: whether products that land on the padding count, though nobody asks for their sums.
+
+    >>> layer = dict(batch=1, in_channels=1, out_channels=6, groups=1, kernel=(5, 5), input=(28, 28), output=(28, 28),
+    ...              stride=(1, 1), padding=(2, 2), dilation=(1, 1))
+    >>> convolution_input_gradient(**layer)
+    OpCount(multiplications=117_600, additions=116_576, macs=117_600)
+    >>> convolution_input_gradient(**layer, zero_padding=False)
+    OpCount(multiplications=107_736, additions=106_952, macs=107_736)
+    """
+    if zero_padding:
+        return transposed_convolution(batch, out_channels, in_channels, groups, kernel, output, stride, dilation)
+    axes = list(per_axis(input, output, kernel, stride, padding, dilation))
+    products = batch * out_channels * quotient(in_channels, groups) * product(real_taps(*axis) for axis in axes)
+    if products == 0:
+        return OpCount()
+    return dots_into(products, batch * in_channels * product(covered_inputs(*axis) for axis in axes))
+
+
+@formula(contraction=True)
+def convolution_weight_gradient(
+    batch: Number,
+    in_channels: Number,
+    out_channels: Number,
+    groups: Number,
+    kernel: tuple[Number, ...],
+    input: tuple[Number, ...],
+    output: tuple[Number, ...],
+    stride: tuple[Number, ...],
+    padding: tuple[Number, ...],
+    dilation: tuple[Number, ...],
+    zero_padding: bool = True,
+) -> OpCount:
+    """The gradient of a convolution's weight: for each weight one dot over the outputs of all samples.
+
+    >>> layer = dict(batch=1, in_channels=1, out_channels=6, groups=1, kernel=(5, 5), input=(28, 28), output=(28, 28),
+    ...              stride=(1, 1), padding=(2, 2), dilation=(1, 1))
+    >>> convolution_weight_gradient(**layer)
+    OpCount(multiplications=117_600, additions=117_450, macs=117_600)
+    """
+    filters = out_channels * quotient(in_channels, groups)
+    if zero_padding:
+        return dots(filters * product(kernel), batch * product(output))
+    axes = list(per_axis(input, output, kernel, stride, padding, dilation))
+    products = batch * filters * product(real_taps(*axis) for axis in axes)
+    if products == 0:
+        return OpCount()
+    return dots_into(products, filters * product(used_taps(*axis) for axis in axes))

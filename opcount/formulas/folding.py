@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from opcount.formulas.arithmetic import distinct_sums, floor_quotient, per_axis, product
+from opcount.formulas.arithmetic import distinct_sums, floor_quotient, maximum, per_axis, product
 from opcount.formulas.registry import formula
 from opcount.ops import Number, OpCount
 
@@ -25,3 +25,13 @@ def fold(planes: Number, kernel: Axes, output: Axes, stride: Axes, padding: Axes
     values = product(blocks) * product(kernel)
     positions = product(distinct_sums(*axis) for axis in per_axis(blocks, kernel, stride, dilation))
     return OpCount(additions=planes * (values - positions))
+
+
+@formula()
+def gathered(values: Number, positions: Number) -> OpCount:
+    """``values`` added up at ``positions`` that all receive one: the first is stored, the rest are added.
+
+    >>> gathered(values=10, positions=4)
+    OpCount(additions=6)
+    """
+    return OpCount(additions=maximum(values - positions, 0))

@@ -73,3 +73,51 @@ def local_response_normalization(rows: Number, channels: Number, size: Number) -
     elements = rows * channels
     sums = rows * (real_taps(*axis) - reached_outputs(*axis))
     return OpCount(multiplications=3 * elements, additions=sums + elements, transcendentals=elements)
+
+
+@formula()
+def normalization_gradient(rows: Number, length: Number) -> OpCount:
+    """The gradient through rows brought to mean 0 and variance 1: dx = rstd * (g - mean(g) - x * mean(g * x)).
+
+    The normalized rows x, and the gradient g of them, are there already.
+
+    >>> normalization_gradient(rows=1, length=4)
+    OpCount(multiplications=12, additions=14, divisions=2)
+    """
+    elements = rows * length
+    return OpCount(
+        multiplications=3 * elements,
+        additions=2 * elements + 2 * rows * one_less(length),
+        divisions=2 * rows if length != 0 else 0,
+    )
+
+
+@formula()
+def batch_normalization_gradient(rows: Number, length: Number, scaled: bool) -> OpCount:
+    """The same where one weight scales a whole row, and the sums of g and of g * x are there already.
+
+    Args:
+        scaled: whether there is a weight, which is multiplied with the row's rstd first.
+
+    >>> batch_normalization_gradient(rows=1, length=4, scaled=True)
+    OpCount(multiplications=9, additions=8, divisions=2)
+    """
+    if length == 0:
+        return OpCount()
+    elements = rows * length
+    return OpCount(multiplications=2 * elements + (rows if scaled else 0), additions=2 * elements, divisions=2 * rows)
+
+
+@formula()
+def root_mean_square_gradient(rows: Number, length: Number) -> OpCount:
+    """The gradient through rows divided by their root mean square: dx = r * (g - x * mean(g * x)).
+
+    >>> root_mean_square_gradient(rows=1, length=4)
+    OpCount(multiplications=12, additions=7, divisions=1)
+    """
+    elements = rows * length
+    return OpCount(
+        multiplications=3 * elements,
+        additions=elements + rows * one_less(length),
+        divisions=rows if length != 0 else 0,
+    )

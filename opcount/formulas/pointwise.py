@@ -50,6 +50,34 @@ POINTWISE: dict[str, OpCount] = {
     "tanhshrink": operations(special=1, add=1),
 }
 
+_FROM_OUTPUT = operations(mul=2, add=1)  # dy * y * (1 - y), or dy * (1 - y * y)
+
+GRADIENTS: dict[str, OpCount] = {
+    # what the gradient of one element costs, the product with the gradient that comes in included
+    "relu": operations(cmp=1),
+    "relu6": operations(cmp=2),
+    "hardtanh": operations(cmp=2),
+    "leaky_relu": operations(cmp=1, mul=1),
+    "threshold": operations(cmp=1),
+    "hardshrink": operations(cmp=2),
+    "softshrink": operations(cmp=2),
+    "sigmoid": _FROM_OUTPUT,
+    "tanh": _FROM_OUTPUT,
+    "silu": _SIGMOID + operations(mul=3, add=2),  # dy * s * (1 + x * (1 - s))
+    "gated_linear_unit": _SIGMOID + operations(mul=3, add=1),  # dy * s, and that times a * (1 - s)
+    "gelu": operations(mul=7, add=2, special=2),  # dy * (P(x) + x * p(x)), P and p of the normal distribution
+    "gelu_tanh": operations(mul=12, add=5, special=1),
+    "hardsigmoid": operations(cmp=2, mul=1),
+    "hardswish": operations(cmp=2, mul=1, add=1, div=1),  # dy * (x / 3 + 0.5)
+    "elu": operations(cmp=1, special=1, mul=2),  # dy * alpha * exp(x)
+    "elu_from_output": operations(cmp=1, add=1, mul=1),  # dy * (y + alpha)
+    "selu": operations(cmp=1, special=1, mul=3),
+    "celu": operations(cmp=1, special=1, mul=2),
+    "softplus": operations(mul=2, add=1, div=1, special=1),  # dy * z / (1 + z), z = exp(beta * x)
+    "mish": operations(mul=4, add=3, div=1, special=3),  # dy * (t + x * s * (1 - t * t)), t = tanh(softplus(x))
+    "log_sigmoid": _SIGMOID + _PRODUCT,  # dy * sigmoid(-x)
+}
+
 
 def register_pointwise(name: str, one: OpCount) -> None:
     """Make ``one`` operation an element the formula of that name."""
@@ -64,6 +92,8 @@ def register_pointwise(name: str, one: OpCount) -> None:
 
 for _name, _one in POINTWISE.items():
     register_pointwise(_name, _one)
+for _name, _one in GRADIENTS.items():
+    register_pointwise(f"{_name}_gradient", _one)
 
 
 @formula()

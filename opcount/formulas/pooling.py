@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from opcount.formulas.arithmetic import adaptive_windows, one_less, per_axis, product, reached_outputs, real_taps
+from opcount.formulas.arithmetic import (
+    adaptive_windows,
+    covered_inputs,
+    one_less,
+    per_axis,
+    product,
+    reached_outputs,
+    real_taps,
+)
 from opcount.formulas.pointwise import power
 from opcount.formulas.registry import formula
 from opcount.ops import Number, OpCount
@@ -92,3 +100,60 @@ def fractional_max_pool(planes: Number, kernel: Axes, output: Axes) -> OpCount:
     OpCount(comparisons=27)
     """
     return OpCount(comparisons=planes * product(output) * one_less(product(kernel)))
+
+
+def _overlaps(kernel: Axes, input: Axes, output: Axes, stride: Axes, padding: Axes, dilation: Axes) -> Number:
+    """How often windows share an input: taps on the input less the inputs under any."""
+    axes = list(per_axis(input, output, kernel, stride, padding, dilation))
+    return product(real_taps(*axis) for axis in axes) - product(covered_inputs(*axis) for axis in axes)
+
+
+@formula()
+def average_pool_gradient(
+    planes: Number, kernel: Axes, input: Axes, output: Axes, stride: Axes, padding: Axes
+) -> OpCount:
+    """Each output's gradient divided once and added to its window: additions where windows overlap.
+
+    >>> average_pool_gradient(planes=1, kernel=(3,), input=(7,), output=(3,), stride=(2,), padding=(0,))
+    OpCount(additions=2, divisions=3)
+    """
+    shared = _overlaps(kernel, input, output, stride, padding, (1,) * len(kernel))
+    return OpCount(additions=planes * shared, divisions=planes * product(output))
+
+
+@formula()
+def max_pool_gradient(
+    planes: Number, kernel: Axes, input: Axes, output: Axes, stride: Axes, padding: Axes, dilation: Axes
+) -> OpCount:
+    """Each output's gradient put where its maximum came from: free, or added there where windows overlap.
+
+    >>> max_pool_gradient(1, kernel=(2,), input=(6,), output=(3,), stride=(2,), padding=(0,), dilation=(1,))
+    OpCount()
+    >>> max_pool_gradient(1, kernel=(3,), input=(7,), output=(3,), stride=(2,), padding=(0,), dilation=(1,))
+    OpCount(additions=3)
+    """
+    shared = _overlaps(kernel, input, output, stride, padding, dilation)
+    return OpCount(additions=planes * product(output) if shared != 0 else 0)
+
+
+@formula()
+def adaptive_average_pool_gradient(planes: Number, input: Axes, output: Axes) -> OpCount:
+    """Each output's gradient divided once and added to its true window.
+
+    >>> adaptive_average_pool_gradient(planes=1, input=(7,), output=(3,))
+    OpCount(additions=2, divisions=3)
+    """
+    windows = product(adaptive_windows(*axis) for axis in per_axis(input, output))
+    shared = windows - product(input) if windows != 0 else 0
+    return OpCount(additions=planes * shared, divisions=planes * product(output))
+
+
+@formula()
+def adaptive_max_pool_gradient(planes: Number, input: Axes, output: Axes) -> OpCount:
+    """Each output's gradient put where its maximum came from, or added there where true windows overlap.
+
+    >>> adaptive_max_pool_gradient(planes=1, input=(6,), output=(3,))
+    OpCount()
+    """
+    windows = product(adaptive_windows(*axis) for axis in per_axis(input, output))
+    return OpCount(additions=planes * product(output) if windows - product(input) != 0 else 0)

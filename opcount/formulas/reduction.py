@@ -144,3 +144,25 @@ def fourier_transform(rows: Number, length: Number, normalized: Number) -> OpCou
     """
     butterflies = rows * length * ceil_log2(length)
     return OpCount(multiplications=2 * butterflies, additions=3 * butterflies, divisions=normalized)
+
+
+@formula()
+def softmax_gradient(rows: Number, length: Number) -> OpCount:
+    """The gradient through softmax of each row: dx = y * (dy - sum(dy * y)).
+
+    >>> softmax_gradient(rows=1, length=4)
+    OpCount(multiplications=8, additions=7)
+    """
+    elements = rows * length
+    return OpCount(multiplications=2 * elements, additions=elements + rows * one_less(length))
+
+
+@formula()
+def log_softmax_gradient(rows: Number, length: Number) -> OpCount:
+    """The gradient through log-softmax of each row: dx = dy - exp(y) * sum(dy).
+
+    >>> log_softmax_gradient(rows=1, length=4)
+    OpCount(multiplications=4, additions=7, transcendentals=4)
+    """
+    elements = rows * length
+    return OpCount(multiplications=elements, additions=elements + rows * one_less(length), transcendentals=elements)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from opcount.errors import MissingExtraError
 from opcount.ops import FIGURES
+from opcount.report.phases import phase_figures
 from opcount.result import Profile
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ def dataframe(profile: Profile) -> pandas.DataFrame:
         import pandas
     except ImportError as error:
         raise MissingExtraError("to_dataframe() needs pandas, which is not installed: pip install pandas") from error
+    phases = phase_figures(profile.phases)
     rows: list[dict[str, Any]] = [
         {
             "layer": record.path,
@@ -33,11 +35,13 @@ def dataframe(profile: Profile) -> pandas.DataFrame:
             **record.ops.to_dict(),
             "total": record.ops.total,
             "subtree_total": record.subtree.total,
+            **{name: getattr(record.phase(phase), figure) for name, phase, figure in phases},
             "uncounted": tuple(item.name for item in record.uncounted),
         }
         for record in profile.layers
     ]
-    names = ["layer", "type", "inputs", "outputs", "calls", "params", *FIGURES, "total", "subtree_total", "uncounted"]
+    names = ["layer", "type", "inputs", "outputs", "calls", "params", *FIGURES, "total", "subtree_total"]
+    names += [*(name for name, _, _ in phases), "uncounted"]
     columns = {name: [row[name] for row in rows] for name in names}
     frame = pandas.DataFrame({name: _series(pandas, values) for name, values in columns.items()})
     return frame.set_index("layer")

@@ -8,12 +8,14 @@ was called; a container that only passes on is not. On a terminal too narrow for
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from opcount.ops import OpCount
 from opcount.report import digits
 from opcount.report.digits import duration, plural, times
 from opcount.report.escape import visible
 from opcount.report.lines import Line, flat_lines, tree_lines
+from opcount.report.phases import phase_cells, phase_columns, phase_notes, phase_totals
 from opcount.report.sheet import Cell, Column, Fact, Note, Row, Sheet
 from opcount.report.view import View
 from opcount.result import LayerRecord, Profile, Uncounted
@@ -56,7 +58,7 @@ def layers_sheet(
     root = grow(profile)
     lines = tree_lines(root, view) if view.tree else flat_lines(root, view, wide=terminal)
     extra = _extra(view)
-    return Sheet(
+    sheet = Sheet(
         headings=(heading(profile, remarks),),
         columns=(*COLUMNS[:7], *extra, *COLUMNS[7:]),
         rows=tuple(_row(line, profile, view, indented=terminal) for line in lines),
@@ -65,6 +67,23 @@ def layers_sheet(
         drops=tuple(frozenset({key}) for key in DROPS),
         facts=_facts(profile),
         notes=(*notes(profile), *_view_notes(lines, view)),
+    )
+    return sheet if len(profile.phases) == 1 else _by_phase(sheet, profile, phase_cells(lines, root, profile.phases))
+
+
+def _by_phase(sheet: Sheet, profile: Profile, cells: Sequence[tuple[int, ...]]) -> Sheet:
+    """The sheet of a training step: the phases stand where the figures did, and a line has those of each phase."""
+
+    def placed(row: Row, totals: tuple[int, ...]) -> Row:
+        return replace(row, cells=(*row.cells[:4], *totals, *row.cells[6:]))
+
+    return replace(
+        sheet,
+        columns=(*sheet.columns[:4], *phase_columns(profile), *sheet.columns[6:]),
+        rows=tuple(placed(row, totals) for row, totals in zip(sheet.rows, cells, strict=True)),
+        total=placed(sheet.total, phase_totals(profile)) if sheet.total else None,
+        facts=tuple(fact for fact in sheet.facts if fact.column == "params"),
+        notes=(*phase_notes(profile), *sheet.notes),
     )
 
 
@@ -231,7 +250,8 @@ def _uncounted(items: Iterable[Uncounted]) -> Iterator[Note]:
     """A line for each kind of thing that was not counted, the most frequent first."""
     groups: dict[tuple[str, str], list[Uncounted]] = {}
     for item in items:
-        groups.setdefault((item.name, item.kind), []).append(item)
+        kind = item.kind if item.phase == "forward" else f"{item.kind}, {item.phase}"
+        groups.setdefault((item.name, kind), []).append(item)
     ranked = sorted(groups.items(), key=lambda group: -sum(item.calls for item in group[1]))
     for (name, kind), members in ranked[:_MOST_KINDS]:
         calls = plural(sum(item.calls for item in members), "call")

@@ -14,6 +14,7 @@ from opcount.ops import FIGURES, OpCount
 from opcount.report.escape import spreadsheet as safe, visible
 from opcount.report.layers import output_text, path_text, shown
 from opcount.report.models import model_labels
+from opcount.report.phases import phase_figures
 from opcount.result import Profile
 
 _COSTS = (*FIGURES, "total")
@@ -26,7 +27,8 @@ def profile_csv(profile: Profile, more: Mapping[str, Mapping[str, str | int | fl
         profile: what to write.
         more: further columns, for each its values by path.
     """
-    header = ("layer", "type", "output", "calls", "params", *_COSTS, "uncounted", *more)
+    phases = [name for name, _, _ in phase_figures(profile.phases)]
+    header = ("layer", "type", "output", "calls", "params", *_COSTS, *phases, "uncounted", *more)
     return _written([header, *_layers(profile, more)])
 
 
@@ -58,6 +60,7 @@ def _layer(layer: Layer) -> list[str | int]:
 
 
 def _layers(profile: Profile, more: Mapping[str, Mapping[str, str | int | float]]) -> Iterator[list[str | int | float]]:
+    phases = phase_figures(profile.phases)
     further = {path for values in more.values() for path, value in values.items() if value}
     rows = {record.path for record in shown(profile)} | further
     for record in (record for record in profile.layers if record.path in rows):
@@ -69,6 +72,7 @@ def _layers(profile: Profile, more: Mapping[str, Mapping[str, str | int | float]
             record.calls,
             record.params,
             *_costs(record.ops),
+            *(getattr(record.phase(phase), figure) for _, phase, figure in phases),
             safe(missing),
             *(values.get(record.path, "") for values in more.values()),
         ]

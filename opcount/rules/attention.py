@@ -185,7 +185,7 @@ def _multihead(
         tensor = getattr(asked, role)
         outputs = product((*tensor.shape[:-1], width))
         yield from _projected(f"{role} projection", outputs, tensor.shape[-1], biases[0])
-    batch, queries = _batch_and_positions(query, batch_first)
+    batch, queries = batch_and_positions(query, batch_first)
     head = width // heads
     yield from attention_terms(
         rows=product((batch, heads, queries)),
@@ -206,10 +206,10 @@ def _projected(role: str, outputs: int, length: int, bias: Tree) -> Iterator[Ter
 
 
 def _keys(asked: Given, batch_first: bool) -> int:
-    return _batch_and_positions(asked.key, batch_first)[1]
+    return batch_and_positions(asked.key, batch_first)[1]
 
 
-def _batch_and_positions(tensor: TensorSpec, batch_first: bool) -> tuple[int, int]:
+def batch_and_positions(tensor: TensorSpec, batch_first: bool) -> tuple[int, int]:
     """Samples, and positions of each; what is not batched is one sample."""
     if len(tensor.shape) == 2:
         return 1, tensor.shape[0]

@@ -8,9 +8,10 @@ from typing import Any
 import torch.nn.functional as F
 from torch import nn
 
-from opcount.ops import Call, Term
-from opcount.rules.linear import bias_terms
-from opcount.rules.reading import Given, given
+from opcount.formulas.arithmetic import product
+from opcount.ops import Call, TensorSpec, Term
+from opcount.rules.linear import bias_gradient, bias_terms
+from opcount.rules.reading import Given, given, needs_grad
 from opcount.rules.registry import free, rule
 from opcount.rules.shapes import batch_of, per_axis, planes_of, spatial
 
@@ -36,30 +37,82 @@ def any_convolution(operator: Any, call: Call) -> Iterator[Term]:
     yield from (_transposed_convolution if asked.transposed else _convolution)(asked, call)
 
 
+@rule(nn.Conv1d, nn.Conv2d, nn.Conv3d, F.conv1d, F.conv2d, F.conv3d, phase="backward")
+def convolution_gradient(subject: Any, call: Call) -> Iterator[Term]:
+    """The input's through the transposed convolution, each weight's one dot over all outputs, the bias's a sum."""
+    asked = given(subject, call)
+    needed = needs_grad(asked.input), needs_grad(asked.weight), needs_grad(asked.bias)
+    yield from _convolution_gradient(_convolution_numbers(asked, call.out), call.out, needed)
+    if needed[0] and asked.get("padding_mode", "zeros") != "zeros":
+        copies = product((*call.input.shape[: -len(asked.weight.shape) + 2], *_padded(asked))) - call.input.elements
+        yield Term("addition", role="copies in the padding", count=copies)
+
+
+@rule(nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d, phase="backward")
+@rule(F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d, phase="backward")
+def transposed_convolution_gradient(subject: Any, call: Call) -> Iterator[Term]:
+    """The input's through the convolution that it transposes, each weight's one dot over all inputs."""
+    asked = given(subject, call)
+    needed = needs_grad(asked.input), needs_grad(asked.weight), needs_grad(asked.bias)
+    yield from _transposed_gradient(asked, call.out, needed)
+
+
+@rule("aten.convolution_backward", "aten.convolution_backward_overrideable")
+def any_convolution_backward(operator: Any, call: Call) -> Iterator[Term]:
+    """The gradients that its mask asks for."""
+    asked = given(operator, call)
+    after, needed = asked.grad_output, tuple(asked.output_mask)
+    if asked.transposed:
+        yield from _transposed_gradient(asked, after, needed)
+    else:
+        yield from _convolution_gradient(_convolution_numbers(asked, after), after, needed)
+
+
 def _convolution(asked: Given, call: Call) -> Iterator[Term]:
-    """The output's shape says where padding and stride led."""
+    yield Term("convolution", **_convolution_numbers(asked, call.out))
+    yield from bias_terms(asked.bias, call.out.elements)
+
+
+def _convolution_numbers(asked: Given, after: TensorSpec) -> dict[str, Any]:
+    """What a convolution is made of; the output's shape says where padding and stride led."""
     weight = asked.weight.shape
     axes, kernel = len(weight) - 2, tuple(weight[2:])
     dilation = per_axis(asked.dilation, axes)
     added = _padding_added(asked.padding, kernel, dilation)
     before, padding = spatial(asked.input, axes), tuple(size // 2 for size in added)  # "same" puts the odd one behind
     if asked.get("padding_mode", "zeros") != "zeros":  # what is padded is real input: a copy of it
-        before = tuple(size + more for size, more in zip(before, added))
-        padding = (0,) * axes
-    yield Term(
-        "convolution",
-        batch=batch_of(call.out, axes),
-        in_channels=weight[1] * asked.groups,
-        out_channels=weight[0],
-        groups=asked.groups,
-        kernel=kernel,
-        input=before,
-        output=spatial(call.out, axes),
-        stride=per_axis(asked.stride, axes),
-        padding=padding,
-        dilation=dilation,
-    )
-    yield from bias_terms(asked.bias, call.out.elements)
+        before, padding = _padded(asked), (0,) * axes
+    return {
+        "batch": batch_of(after, axes),
+        "in_channels": weight[1] * asked.groups,
+        "out_channels": weight[0],
+        "groups": asked.groups,
+        "kernel": kernel,
+        "input": before,
+        "output": spatial(after, axes),
+        "stride": per_axis(asked.stride, axes),
+        "padding": padding,
+        "dilation": dilation,
+    }
+
+
+def _convolution_gradient(
+    numbers: dict[str, Any], after: TensorSpec, needed: tuple[bool, bool, bool]
+) -> Iterator[Term]:
+    of_input, of_weight, of_bias = needed
+    if of_input:
+        yield Term("convolution_input_gradient", role="input", **numbers)
+    if of_weight:
+        yield Term("convolution_weight_gradient", role="weight", **numbers)
+    if of_bias:
+        yield from bias_gradient(numbers["out_channels"], after.elements)
+
+
+def _padded(asked: Given) -> tuple[int, ...]:
+    """The size of the input with its padding."""
+    kernel = tuple(asked.weight.shape[2:])
+    added = _padding_added(asked.padding, kernel, per_axis(asked.dilation, len(kernel)))
+    return tuple(size + more for size, more in zip(spatial(asked.input, len(kernel)), added))
 
 
 def _padding_added(padding: Any, kernel: tuple[int, ...], dilation: tuple[int, ...]) -> tuple[int, ...]:
@@ -86,6 +139,19 @@ def _transposed_convolution(asked: Given, call: Call) -> Iterator[Term]:
         dilation=per_axis(asked.dilation, axes),
     )
     yield from bias_terms(asked.bias, call.out.elements)
+
+
+def _transposed_gradient(asked: Given, after: TensorSpec, needed: tuple[bool, ...]) -> Iterator[Term]:
+    """The output's gradient convolved: for each input a dot over the filters' outputs, taps on its padding included."""
+    weight, before = asked.weight, asked.input
+    of_input, of_weight, of_bias = needed
+    if of_input:
+        yield Term("dots", role="input", count=before.elements, length=product(weight.shape[1:]))
+    if of_weight:
+        places = before.elements // weight.shape[0] if weight.shape[0] else 0
+        yield Term("dots", role="weight", count=product(weight.shape), length=places)
+    if of_bias:
+        yield from bias_gradient(weight.shape[1] * asked.groups, after.elements)
 
 
 @rule("aten.conv_tbc")

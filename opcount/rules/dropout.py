@@ -65,6 +65,24 @@ def masking(entries: int, elements: int, role: str = "") -> Iterator[Term]:
     yield Term("multiplication", role=f"{prefix}masking", count=elements)
 
 
+@rule(
+    *(nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout),
+    *(F.dropout, torch.dropout, F.dropout1d, F.dropout2d, F.dropout3d, torch.feature_dropout),
+    *(F.alpha_dropout, torch.alpha_dropout, F.feature_alpha_dropout, torch.feature_alpha_dropout),
+    phase="backward",
+)
+def dropout_gradient(subject: Any, call: Call) -> Iterator[Term]:
+    """The mask multiplied in once more."""
+    if _drops(subject, call):
+        yield Term("multiplication", role="masking", count=call.out.elements)
+
+
+@rule("aten.native_dropout_backward", "aten._masked_scale")
+def dropout_backward(operator: Any, call: Call) -> Iterator[Term]:
+    """The same."""
+    yield Term("multiplication", role="masking", count=call.out.elements)
+
+
 def _drops(subject: Any, call: Call) -> bool:
     asked = given(subject, call)
     return bool(asked.get("training", asked.get("train", True)))

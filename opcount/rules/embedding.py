@@ -9,7 +9,7 @@ from torch import nn
 
 from opcount.formulas.arithmetic import product
 from opcount.ops import Call, Term
-from opcount.rules.reading import Given, given
+from opcount.rules.reading import Given, given, needs_grad
 from opcount.rules.registry import free, rule
 
 _MODES = ("sum", "mean", "max")
@@ -65,3 +65,47 @@ def renormalization_terms(rows: int, length: int, norm: float) -> Iterator[Term]
     yield Term("vector_norm", role="renormalization", rows=rows, length=length, norm=float(norm))
     yield Term("each", role="renormalization", count=rows, comparisons=1, divisions=1)
     yield Term("multiplication", role="renormalization", count=product((rows, length)))
+
+
+@rule(nn.Embedding, phase="backward")
+def embedding_gradient(layer: Any, call: Call) -> Iterator[Term]:
+    """Each vector's gradient added to the row it was looked up from; a sparse one is a list of them, which is free."""
+    asked = given(layer, call)
+    if needs_grad(asked.weight) and not asked.sparse:
+        yield from _put_back(call.out.elements, asked.scale_grad_by_freq)
+
+
+@rule("aten.embedding_dense_backward")
+def embedding_backward(operator: Any, call: Call) -> Iterator[Term]:
+    """The same."""
+    asked = given(operator, call)
+    yield from _put_back(asked.grad_output.elements, asked.scale_grad_by_freq)
+
+
+def _put_back(values: int, by_frequency: bool) -> Iterator[Term]:
+    if by_frequency:
+        yield Term("division", role="frequency", count=values)
+    yield Term("addition", role="rows", count=values)
+
+
+@rule("aten._embedding_bag_dense_backward", "aten._embedding_bag_backward")
+def embedding_bag_backward(operator: Any, call: Call) -> Iterator[Term]:
+    """Each bag's gradient added to the rows of its entries: divided first for a mean, times the samples' weights."""
+    asked = given(operator, call)
+    features = asked.grad.shape[-1]
+    mode, entries = _MODES[asked.mode], asked.indices.elements
+    if mode == "mean":
+        yield Term("division", role="mean", count=asked.grad.elements)
+    values = asked.grad.elements if mode == "max" else product((entries, features))
+    if asked.per_sample_weights is not None:
+        yield Term("multiplication", role="sample weights", count=values)
+    yield from _put_back(values, asked.scale_grad_by_freq)
+
+
+@rule("aten._embedding_bag_per_sample_weights_backward")
+def sample_weights_backward(operator: Any, call: Call) -> Iterator[Term]:
+    """For each entry its vector by its bag's gradient."""
+    asked = given(operator, call)
+    features = asked.grad.shape[-1]
+    yield Term("multiplication", count=product((call.out.elements, features)))
+    yield Term("sums", rows=call.out.elements, length=features)

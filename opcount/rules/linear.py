@@ -10,7 +10,7 @@ from torch import nn
 
 from opcount.formulas.arithmetic import product
 from opcount.ops import Call, Term, Tree
-from opcount.rules.reading import given
+from opcount.rules.reading import given, needs_grad
 from opcount.rules.registry import free, rule
 
 
@@ -20,6 +20,38 @@ def linear(subject: Any, call: Call) -> Iterator[Term]:
     asked = given(subject, call)
     yield Term("dots", count=call.out.elements, length=asked.input.shape[-1])
     yield from bias_terms(asked.bias, call.out.elements)
+
+
+@rule(nn.Linear, F.linear, phase="backward")
+def linear_gradient(subject: Any, call: Call) -> Iterator[Term]:
+    """For each input a dot over the outputs, for each weight a dot over the rows, for each bias a sum over them."""
+    asked, outputs = given(subject, call), call.out.elements
+    features = asked.input.shape[-1]
+    width = product(asked.weight.shape[:-1])
+    needed = needs_grad(asked.input), needs_grad(asked.weight), needs_grad(asked.bias)
+    yield from linear_gradient_terms(outputs // width if width else 0, features, width, needed)
+
+
+def linear_gradient_terms(
+    rows: int, features: int, width: int, needed: tuple[bool, bool, bool], role: str = ""
+) -> Iterator[Term]:
+    """The gradients of a linear map of ``rows`` vectors from ``features`` to ``width``.
+
+    Args:
+        needed: whether those of the input, the weight and the bias are asked for.
+    """
+    prefix = f"{role} " if role else ""
+    if needed[0]:
+        yield Term("dots", role=f"{prefix}input", count=product((rows, features)), length=width)
+    if needed[1]:
+        yield Term("dots", role=f"{prefix}weight", count=product((width, features)), length=rows)
+    if needed[2]:
+        yield from bias_gradient(width, product((rows, width)))
+
+
+def bias_gradient(width: int, outputs: int) -> Iterator[Term]:
+    """Each bias's gradient: the sum of its outputs' gradients."""
+    yield Term("sums", role="bias", rows=width, length=outputs // width if width else 0)
 
 
 @rule(nn.Bilinear, F.bilinear)

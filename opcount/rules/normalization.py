@@ -12,7 +12,7 @@ from torch._ops import OpOverload
 
 from opcount.formulas.arithmetic import product
 from opcount.ops import Call, Term, Tree
-from opcount.rules.reading import Given, given
+from opcount.rules.reading import Given, given, needs_grad
 from opcount.rules.registry import rule
 from opcount.rules.shapes import axes_of, batch_of, per_row
 
@@ -145,3 +145,162 @@ def _rows(asked: Given) -> dict[str, Any]:
 
 def _has_statistics(asked: Any) -> bool:
     return asked.running_mean is not None and asked.running_var is not None
+
+
+@rule(nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm, phase="backward")
+@rule(nn.LazyBatchNorm1d, nn.LazyBatchNorm2d, nn.LazyBatchNorm3d, phase="backward")
+def batch_norm_gradient(layer: Any, call: Call) -> Iterator[Term]:
+    """With running statistics a product an element; else through each channel's own mean and variance."""
+    asked = given(layer, call)
+    yield from _channel_gradients(
+        elements=asked.input.elements,
+        rows=asked.input.shape[1],
+        own=_uses_its_own(layer, asked),
+        scaled=asked.weight is not None,
+        needed=(needs_grad(asked.input), needs_grad(asked.weight), needs_grad(asked.bias)),
+    )
+
+
+@rule("aten.native_batch_norm_backward", "aten.cudnn_batch_norm_backward", "aten.miopen_batch_norm_backward")
+@rule("aten.batch_norm_backward")
+def batch_norm_backward(operator: Any, call: Call) -> Iterator[Term]:
+    """The gradients that its mask asks for; some kernels give all and train always."""
+    asked = given(operator, call)
+    yield from _channel_gradients(
+        elements=asked.input.elements,
+        rows=asked.input.shape[1],
+        own=bool(asked.get("train", asked.get("update", True))),
+        scaled=asked.weight is not None,
+        needed=tuple(asked.get("output_mask", (True, True, True))),
+    )
+
+
+@rule(nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d, phase="backward")
+@rule(nn.LazyInstanceNorm1d, nn.LazyInstanceNorm2d, nn.LazyInstanceNorm3d, phase="backward")
+def instance_norm_gradient(layer: Any, call: Call) -> Iterator[Term]:
+    """Through each channel of each sample; weight and bias gather those of the samples."""
+    asked, axes = given(layer, call), axes_of(layer)
+    batch, channels = batch_of(call.input, axes), call.input.shape[-axes - 1]
+    own = call.training or not (layer.track_running_stats and _has_statistics(layer))
+    needed = needs_grad(asked.input), needs_grad(asked.weight), needs_grad(asked.bias)
+    yield from _channel_gradients(
+        elements=asked.input.elements,
+        rows=product((batch, channels)) if own else channels,
+        own=own,
+        scaled=asked.weight is not None,
+        needed=needed,
+    )
+    for each, role in zip(needed[1:], ("weight", "shift")):
+        if own and each:
+            yield Term("sums", role=f"{role} over samples", rows=channels, length=batch)
+
+
+def _channel_gradients(
+    *, elements: int, rows: int, own: bool, scaled: bool, needed: tuple[bool, ...]
+) -> Iterator[Term]:
+    """Normalization with one weight a row: the sums that the weight and bias want are those that the input wants."""
+    of_input, of_weight, of_bias = needed
+    length = elements // rows if rows else 0
+    if of_weight or (of_input and own):
+        yield Term("each", role="normalized input", count=elements, multiplications=1, additions=1)
+        yield Term("multiplication", role="weight", count=elements)
+        yield Term("sums", role="weight", rows=rows, length=length)
+    if of_bias or (of_input and own):
+        yield Term("sums", role="shift", rows=rows, length=length)
+    if of_input and own:
+        yield Term("batch_normalization_gradient", role="input", rows=rows, length=length, scaled=scaled)
+    elif of_input:
+        yield Term("multiplication", role="input", count=elements)
+
+
+@rule(nn.LayerNorm, phase="backward")
+def layer_norm_gradient(layer: Any, call: Call) -> Iterator[Term]:
+    """Through each row's mean and variance; weight and bias gather those of the rows."""
+    asked = given(layer, call)
+    needed = needs_grad(asked.input), needs_grad(asked.weight), needs_grad(asked.bias)
+    sizes = _rows(asked)
+    yield from _row_gradients(**sizes, entries=sizes["length"], weighted=asked.weight is not None, needed=needed)
+
+
+@rule("aten.native_layer_norm_backward")
+def layer_norm_backward(operator: Any, call: Call) -> Iterator[Term]:
+    """The gradients that its mask asks for."""
+    asked = given(operator, call)
+    sizes, needed = _rows(asked), tuple(asked.output_mask)
+    yield from _row_gradients(**sizes, entries=sizes["length"], weighted=asked.weight is not None, needed=needed)
+
+
+@rule(nn.GroupNorm, phase="backward")
+def group_norm_gradient(layer: Any, call: Call) -> Iterator[Term]:
+    """The same of each group of channels; there is one weight and one bias a channel."""
+    asked = given(layer, call)
+    yield from _row_gradients(
+        **per_row(asked.input, product((asked.input.shape[0], asked.num_groups))),
+        entries=asked.input.shape[1],
+        weighted=asked.weight is not None,
+        needed=(needs_grad(asked.input), needs_grad(asked.weight), needs_grad(asked.bias)),
+    )
+
+
+@rule("aten.native_group_norm_backward")
+def group_norm_backward(operator: Any, call: Call) -> Iterator[Term]:
+    """The gradients that its mask asks for."""
+    asked = given(operator, call)
+    yield from _row_gradients(
+        **per_row(asked.input, product((asked.N, asked.group))),
+        entries=asked.C,
+        weighted=asked.weight is not None,
+        needed=tuple(asked.output_mask),
+    )
+
+
+def _row_gradients(*, rows: int, length: int, entries: int, weighted: bool, needed: tuple[bool, ...]) -> Iterator[Term]:
+    """Normalization with a weight that differs along a row: it multiplies the gradient before its means are taken.
+
+    Args:
+        entries: how many weights there are.
+    """
+    of_input, of_weight, of_bias = needed
+    elements = product((rows, length))
+    gathered: dict[str, Any] = {"rows": entries, "length": elements // entries if entries else 0}
+    if of_input or of_weight:
+        yield Term("each", role="normalized input", count=elements, multiplications=1, additions=1)
+    if of_weight:
+        yield Term("multiplication", role="weight", count=elements)
+        yield Term("sums", role="weight", **gathered)
+    if of_bias:
+        yield Term("sums", role="shift", **gathered)
+    if of_input:
+        if weighted:
+            yield Term("multiplication", role="weighted gradient", count=elements)
+        yield Term("normalization_gradient", role="input", rows=rows, length=length)
+
+
+@rule(nn.RMSNorm, F.rms_norm, torch.rms_norm, phase="backward")
+def rms_norm_gradient(subject: Any, call: Call) -> Iterator[Term]:
+    """Through each row's root mean square; the weight gathers that of the rows."""
+    asked = given(subject, call)
+    needed = needs_grad(asked.input), needs_grad(asked.weight)
+    yield from _root_mean_square_gradients(asked, asked.weight, needed)
+
+
+@rule("aten._fused_rms_norm_backward")
+def rms_norm_backward(operator: Any, call: Call) -> Iterator[Term]:
+    """The gradients that its mask asks for."""
+    asked = given(operator, call)
+    yield from _root_mean_square_gradients(asked, asked.weight, tuple(asked.output_mask))
+
+
+def _root_mean_square_gradients(asked: Given, weight: Tree, needed: tuple[bool, ...]) -> Iterator[Term]:
+    of_input, of_weight = needed
+    sizes = _rows(asked)
+    elements = asked.input.elements
+    if of_input or of_weight:
+        yield Term("multiplication", role="normalized input", count=elements)
+    if of_weight:
+        yield Term("multiplication", role="weight", count=elements)
+        yield Term("sums", role="weight", rows=sizes["length"], length=sizes["rows"])
+    if of_input:
+        if weight is not None:
+            yield Term("multiplication", role="weighted gradient", count=elements)
+        yield Term("root_mean_square_gradient", role="input", **sizes)

@@ -74,3 +74,71 @@ def fractional_max_pool(subject: Any, call: Call) -> Iterator[Term]:
 
 
 free(nn.MaxUnpool1d, nn.MaxUnpool2d, nn.MaxUnpool3d, "aten.max_unpool2d", "aten.max_unpool3d")
+
+
+@rule(nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d, phase="backward")
+def average_pool_gradient(layer: Any, call: Call) -> Iterator[Term]:
+    """Each output's gradient divided and added to its window."""
+    yield Term("average_pool_gradient", **_windows(layer, call, "padding"))
+
+
+@rule(nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, phase="backward")
+def max_pool_gradient(layer: Any, call: Call) -> Iterator[Term]:
+    """Each output's gradient put where its maximum came from."""
+    yield Term("max_pool_gradient", **_windows(layer, call, "padding", "dilation"))
+
+
+@rule(nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d, phase="backward")
+def adaptive_average_pool_gradient(layer: Any, call: Call) -> Iterator[Term]:
+    """Each output's gradient divided and added to its true window."""
+    yield Term("adaptive_average_pool_gradient", **_between(layer, call))
+
+
+@rule(nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d, nn.AdaptiveMaxPool3d, phase="backward")
+def adaptive_max_pool_gradient(layer: Any, call: Call) -> Iterator[Term]:
+    """Each output's gradient put where its maximum came from."""
+    yield Term("adaptive_max_pool_gradient", **_between(layer, call))
+
+
+def _back(operator: Any, call: Call) -> Call:
+    """A backward operator's call as that of the pooling it belongs to."""
+    asked = given(operator, call)
+    return Call((asked.input,), {}, asked.grad_output)
+
+
+@rule("aten.avg_pool2d_backward", "aten.avg_pool3d_backward")
+def average_pool_backward(operator: Any, call: Call) -> Iterator[Term]:
+    """The same."""
+    yield Term("average_pool_gradient", **_windows_back(operator, call, "padding"))
+
+
+@rule("aten.max_pool2d_with_indices_backward", "aten.max_pool3d_with_indices_backward")
+def max_pool_backward(operator: Any, call: Call) -> Iterator[Term]:
+    """The same."""
+    yield Term("max_pool_gradient", **_windows_back(operator, call, "padding", "dilation"))
+
+
+def _windows_back(operator: Any, call: Call, *options: str) -> dict[str, Any]:
+    asked, axes = given(operator, call), axes_of(operator)
+    kernel = per_axis(asked.kernel_size, axes)
+    stride = per_axis(asked.stride, axes) if asked.stride else kernel
+    more = {option: per_axis(getattr(asked, option), axes) for option in options}
+    return {**_between(operator, _back(operator, call)), "kernel": kernel, "stride": stride, **more}
+
+
+@rule("aten._adaptive_avg_pool2d_backward", "aten._adaptive_avg_pool3d_backward")
+def adaptive_average_pool_backward(operator: Any, call: Call) -> Iterator[Term]:
+    """The same."""
+    yield Term("adaptive_average_pool_gradient", **_between(operator, _back(operator, call)))
+
+
+@rule("aten.adaptive_max_pool2d_backward", "aten.adaptive_max_pool3d_backward")
+def adaptive_max_pool_backward(operator: Any, call: Call) -> Iterator[Term]:
+    """The same."""
+    yield Term("adaptive_max_pool_gradient", **_between(operator, _back(operator, call)))
+
+
+@rule("aten.fractional_max_pool2d_backward", "aten.fractional_max_pool3d_backward")
+def fractional_max_pool_backward(operator: Any, call: Call) -> Iterator[Term]:
+    """Windows may overlap, wherever they start: one addition an output."""
+    yield Term("addition", count=given(operator, call).grad_output.elements)

@@ -64,6 +64,11 @@ def given(subject: Any, call: Call) -> Given:
     return Given(values, subject)
 
 
+def needs_grad(value: Any) -> bool:
+    """Whether a gradient is asked for: of a tensor that was passed in, or of one that a layer holds."""
+    return bool(getattr(value, "needs_grad", False) or getattr(value, "requires_grad", False))
+
+
 def named(subject: Any, call: Call) -> Mapping[str, Tree]:
     """Every argument of a call of a function or operator by its name, those left out with their default."""
     return _bind(_schema(subject) if isinstance(subject, OpOverload) else _signature(subject), call)

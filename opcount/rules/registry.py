@@ -18,7 +18,7 @@ from torch._library.custom_ops import CustomOpDef
 from torch._ops import OpOverload, OpOverloadPacket
 
 from opcount.errors import RuleError
-from opcount.ops import Call, Term
+from opcount.ops import Call, Phase, Term
 
 Count: TypeAlias = Callable[[Any, Call], "Iterable[Term] | None"]
 
@@ -49,18 +49,24 @@ class Rule:
 LAYERS: dict[type[nn.Module], Rule] = {}
 FUNCTIONS: dict[Callable[..., Any], Rule] = {}
 OPERATORS: dict[str, Rule] = {}
+GRADIENTS: dict[Any, Rule] = {}
+"""What the gradient of a layer, function or operator costs, in closed form; without, it is the operators it runs."""
+
 _FORWARDS: dict[type[nn.Module], Any] = {}  # the forward that a layer's rule was written for
 
 _NOTHING: tuple[Term, ...] = ()
 
 
-def rule(*subjects: Any, helpers: tuple[str, ...] = ()) -> Callable[[Count], Count]:
+def rule(*subjects: Any, helpers: tuple[str, ...] = (), phase: Phase = "forward") -> Callable[[Count], Count]:
     """Tie a counting function to layer classes, torch functions or operators.
 
     Args:
         subjects: ``nn.Module`` classes; functions such as ``torch.nn.functional.linear``; operators, as objects
             (``torch.ops.mylib.op``) or by name (``"aten.add"``, which stands for all overloads and ``add_``).
         helpers: names of methods of the layer that must not be overridden either for the rule to hold.
+        phase: ``"backward"`` for what the gradient costs. It holds where the rule of the forward does; ``needs_grad``
+            of the call's tensors and ``requires_grad`` of the layer's parameters say which gradients are asked for. A
+            layer or function without one costs what its backward runs, operator by operator.
 
     The function takes ``(layer, call)`` and yields terms; ``call.input``, ``call.output`` and ``call.args``
     describe the actual tensors. It speaks for subclasses too, as long as they run the same forward.
@@ -84,13 +90,13 @@ def rule(*subjects: Any, helpers: tuple[str, ...] = ()) -> Callable[[Count], Cou
     def tie(count: Count) -> Count:
         made = Rule(count, helpers)
         for subject in subjects:
-            _register(subject, made)
+            _register(subject, made, phase)
         return count
 
     return tie
 
 
-def free(*subjects: Any) -> None:
+def free(*subjects: Any, phase: Phase = "forward") -> None:
     """Say that layers, functions or operators cost nothing: they move, select or relabel, but compute no value.
 
     Raises:
@@ -98,7 +104,7 @@ def free(*subjects: Any) -> None:
     """
     nothing = Rule(_no_terms, free=True)
     for subject in subjects:
-        _register(subject, nothing)
+        _register(subject, nothing, phase)
 
 
 def layer_rule(layer: nn.Module) -> Rule | None:
@@ -128,6 +134,24 @@ def _described(kind: Any, forward: Any, registered: int) -> Rule | None:
     return None
 
 
+def gradient_rule(subject: Any) -> Rule | None:
+    """The closed form of a gradient, of a layer, function or operator that its forward's rule speaks for.
+
+    Of a layer it is that of the class whose rule holds: what a rule of its own describes may have another gradient.
+    """
+    if isinstance(subject, nn.Module):
+        for base in type(subject).__mro__:
+            if base in GRADIENTS or base in LAYERS:
+                return GRADIENTS.get(base)
+        return None
+    if isinstance(subject, OpOverload):
+        return GRADIENTS.get(operator_name(subject))
+    try:
+        return GRADIENTS.get(subject)
+    except TypeError:  # not hashable
+        return None
+
+
 def function_rule(function: Callable[..., Any]) -> Rule | None:
     """The rule for a torch function, if it has one of its own."""
     try:
@@ -151,8 +175,12 @@ def _plain_name(name: str) -> str:
     return name[:-1] if name.endswith("_") and not name.endswith("__") else name
 
 
-def _register(subject: Any, made: Rule) -> None:
+def _register(subject: Any, made: Rule, phase: Phase) -> None:
     table, key = _place(subject)
+    if phase == "backward":
+        table = GRADIENTS
+    elif phase != "forward":
+        raise RuleError(f"a rule is for the phase 'forward' or 'backward', not {phase!r}")
     if key in table:
         raise RuleError(
             f"{_label(subject)} already has a rule, {_origin(table[key])}; "

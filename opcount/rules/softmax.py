@@ -25,6 +25,30 @@ def log_softmax(subject: Any, call: Call) -> Iterator[Term]:
     yield Term("log_softmax", **rows_along(call.out, _dimension(subject, call)))
 
 
+@rule(nn.Softmax, nn.Softmin, nn.Softmax2d, phase="backward")
+def softmax_gradient(layer: Any, call: Call) -> Iterator[Term]:
+    """Each row along a dimension, from what came out."""
+    yield Term("softmax_gradient", **rows_along(call.out, _dimension(layer, call)))
+
+
+@rule(nn.LogSoftmax, phase="backward")
+def log_softmax_gradient(layer: Any, call: Call) -> Iterator[Term]:
+    """Each row along a dimension, from what came out."""
+    yield Term("log_softmax_gradient", **rows_along(call.out, _dimension(layer, call)))
+
+
+@rule("aten._softmax_backward_data")
+def softmax_backward(operator: Any, call: Call) -> Iterator[Term]:
+    """The same."""
+    yield Term("softmax_gradient", **rows_along(call.out, given(operator, call).dim))
+
+
+@rule("aten._log_softmax_backward_data")
+def log_softmax_backward(operator: Any, call: Call) -> Iterator[Term]:
+    """The same."""
+    yield Term("log_softmax_gradient", **rows_along(call.out, given(operator, call).dim))
+
+
 def _dimension(subject: Any, call: Call) -> int:
     """The dimension that is normalized; PyTorch still chooses one for layers that do not say."""
     if isinstance(subject, nn.Softmax2d):

@@ -73,7 +73,7 @@ def known_input(target: Target) -> Any:
 
 
 def counted(
-    target: Target, inputs: Any = None, convention: Convention = Convention(), *, memory: bool = False
+    target: Target, inputs: Any = None, convention: Convention = Convention(), *, memory: bool = False, **step: Any
 ) -> Profile:
     """The profile of a target, under its name.
 
@@ -81,6 +81,7 @@ def counted(
         target: what was loaded.
         inputs: another input than its own.
         convention, memory: as for :func:`opcount.profile`.
+        step: ``backward`` and ``optimizer``, likewise.
 
     Raises:
         OpCountError: as for :func:`opcount.profile`.
@@ -94,12 +95,12 @@ def counted(
         return target.model
     inputs = known_input(target) if inputs is None else inputs
     if target.real is None:
-        found = profile(target.model, inputs, convention=convention, memory=memory)
+        found = profile(target.model, inputs, convention=convention, memory=memory, **step)
     else:
         try:
-            found = profile(target.model, inputs, convention=convention, execution="shapes", memory=memory)
+            found = profile(target.model, inputs, convention=convention, execution="shapes", memory=memory, **step)
         except ForwardError as error:  # it asks for values: what has none of its own will not do
-            found = profile(_real(target, error), inputs, convention=convention, memory=memory)
+            found = profile(_real(target, error), inputs, convention=convention, memory=memory, **step)
     kept = None if found.memory is None else found.memory.named(target.name)
     return replace(found, model=target.name, memory=kept)
 

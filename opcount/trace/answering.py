@@ -74,7 +74,7 @@ class OperatorAnswerer(OperatorObserver):  # type: ignore[no-untyped-call]
         if met == _REAL and (not self.constants or _is_small(func, args, kwargs)):  # made of Python numbers: known
             return super().__torch_dispatch__(func, (), args, _without_device(kwargs))
         if plan.native:
-            return self._native(plan, func, _on_meta(args), _on_meta(kwargs))
+            return self._native(plan, func, on_meta(args), on_meta(kwargs))
         if plan.in_place and not args[0].is_meta:
             raise NeedsValues(f"{plan.name} would change a tensor whose values are known")
         key = tuple(parts)
@@ -106,7 +106,7 @@ class OperatorAnswerer(OperatorObserver):  # type: ignore[no-untyped-call]
         if output is None:
             if "device" in kwargs:
                 kwargs = {**kwargs, "device": META}
-            output = describe(func(*_on_meta(args, fresh=plan.in_place), **_on_meta(kwargs)))
+            output = describe(func(*on_meta(args, fresh=plan.in_place), **on_meta(kwargs)))
         call = Call(call.args, call.kwargs, output)
         terms: tuple[Term, ...] | None = ()
         if not plan.free:
@@ -197,16 +197,16 @@ def _sign(values: Iterable[Any], parts: list[Any]) -> int:
     return met
 
 
-def _on_meta(value: Any, *, fresh: bool = False) -> Any:
+def on_meta(value: Any, *, fresh: bool = False) -> Any:
     """Real tensors as tensors on meta; ``fresh``: all of them new, so that none is written to."""
     if isinstance(value, torch.Tensor):
         if value.is_meta and not fresh:
             return value
         return torch.empty_strided(tuple(value.shape), value.stride(), dtype=value.dtype, device=META)
     if isinstance(value, (tuple, list)):
-        return type(value)(_on_meta(item, fresh=fresh) for item in value)
+        return type(value)(on_meta(item, fresh=fresh) for item in value)
     if isinstance(value, dict):
-        return {name: _on_meta(item, fresh=fresh) for name, item in value.items()}
+        return {name: on_meta(item, fresh=fresh) for name, item in value.items()}
     return value
 
 

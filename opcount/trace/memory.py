@@ -58,7 +58,7 @@ class Memory:
         """What is known of a signature, if anything."""
         return self._known.get(signature)
 
-    def put(self, signature: Hashable, known: Remembered | Repeated) -> None:
+    def put(self, signature: Hashable, known: Any) -> None:
         """Remember."""
         with self._lock:
             while len(self._known) >= self._limit:

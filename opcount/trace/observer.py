@@ -48,7 +48,7 @@ def transformed() -> bool:
 
 
 @dataclass(slots=True)
-class _Frame:
+class Frame:
     """A module whose forward is running."""
 
     path: str
@@ -56,6 +56,7 @@ class _Frame:
     rule: Rule | None
     inputs: tuple[Tree, Tree]
     exception: BaseException | None  # what was being handled when the call began
+    mark: Any = None
 
 
 @dataclass(slots=True)
@@ -104,7 +105,7 @@ class Observer:
         self.failure: Failure | None = None
         self.drew = False
         self.recording: Recording | None = None
-        self._frames: list[_Frame] = []
+        self._frames: list[Frame] = []
         self._owners = 0
 
     @property
@@ -149,7 +150,7 @@ class Observer:
         if rule is not None:
             self._owners += 1
         inputs = describe_call(args, kwargs)
-        self._frames.append(_Frame(path, module, rule, inputs, sys.exc_info()[1]))
+        self._frames.append(Frame(path, module, rule, inputs, sys.exc_info()[1]))
         self.collector.enter(path)
 
     def answered(self, path: str, kind: str, known: Remembered) -> None:
@@ -184,14 +185,18 @@ class Observer:
             self.collector.on_event(Event("layer", kind, frame.path, call, terms))
         self.collector.leave(frame.path, call)
 
-    def _leave_raising(self, frame: _Frame, raised: BaseException) -> None:
+    def _leave_raising(self, frame: Frame, raised: BaseException) -> None:
         kind = type(frame.module).__name__
         if self.failure is None or self.failure.exception is not raised:
             self.failure = Failure(raised, frame.path, kind, frame.inputs)
-        if frame.rule is not None:  # whatever it did before it raised was not counted
+        if frame.rule is not None and not self._stopped(frame, raised):  # whatever it did before was not counted
             call = Call(frame.inputs[0], frame.inputs[1], None, frame.module.training)
             self.collector.on_event(Event("layer", kind, frame.path, call, None))
         self.collector.leave(frame.path, None)
+
+    def _stopped(self, frame: Frame, raised: BaseException) -> bool:
+        """Whether a layer was left before it did anything: when it is run again only for what was not kept of it."""
+        return False
 
     def observe(self, source: Source, name: str, rule: Rule | None, subject: Any, call: Call) -> None:
         """A function or operator was called that nobody owns; without a rule it is uncounted."""

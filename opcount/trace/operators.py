@@ -17,7 +17,8 @@ from opcount.trace.observer import Observer
 from opcount.trace.sight import Observing
 
 _COMPOSITE = torch._C.DispatchKey.CompositeImplicitAutograd
-_DRAWS = torch.Tag.nondeterministic_seeded
+DRAWS = torch.Tag.nondeterministic_seeded
+"""What operators that draw random numbers are tagged with."""
 
 
 def is_sparse(value: Any) -> bool:
@@ -51,10 +52,10 @@ class OperatorObserver(Observing, TorchDispatchMode):  # type: ignore[no-untyped
         kwargs = kwargs or {}
         if isinstance(func, HigherOrderOperator):
             return call_higher_order(self, func, args, kwargs)
-        if _DRAWS in func.tags:
+        if DRAWS in func.tags:
             self.observer.drew = True
         if self.observer.owned:
-            return func(*args, **kwargs)
+            return self.execute(func, args, kwargs)
         rule = operator_rule(func)
         if rule is not None and not rule.free and any(map(is_sparse, args)):
             rule = None  # what a dense formula would say of it is not what it costs
@@ -63,11 +64,15 @@ class OperatorObserver(Observing, TorchDispatchMode):  # type: ignore[no-untyped
             with self:
                 return func.decompose(*args, **kwargs)
         if rule is not None and rule.free:
-            return func(*args, **kwargs)
+            return self.execute(func, args, kwargs)
         inputs = describe(args), describe(kwargs)
-        output = func(*args, **kwargs)
+        output = self.execute(func, args, kwargs)
         self.observer.observe("operator", operator_name(func), rule, func, Call(*inputs, describe(output)))
         return output
+
+    def execute(self, func: OpOverload, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """What the operator returns."""
+        return func(*args, **kwargs)
 
 
 def _handler(func: HigherOrderOperator) -> Any:

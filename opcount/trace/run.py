@@ -46,14 +46,14 @@ def run_real(
     return Execution("real", seconds=time.perf_counter() - begin)
 
 
-def call(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], observer: Observer) -> None:
-    """Call a model that is observed.
+def call(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], observer: Observer) -> Any:
+    """What a model that is observed returns.
 
     Raises:
         ForwardError: its forward raised.
     """
     try:
-        model(*args, **kwargs)
+        return model(*args, **kwargs)
     except OpCountError:
         raise
     except RecursionError as error:

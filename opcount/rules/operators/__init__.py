@@ -1,5 +1,25 @@
 """What PyTorch's operators mean that no layer's family speaks for, and the list of those that are free."""
 
-from opcount.rules.operators import contraction, elementwise, free, placement, quantization, reduction, vision
+from opcount.rules.operators import (
+    backward,
+    contraction,
+    elementwise,
+    free,
+    lists,
+    placement,
+    quantization,
+    reduction,
+    vision,
+)
 
-__all__ = ["contraction", "elementwise", "free", "placement", "quantization", "reduction", "vision"]
+__all__ = [
+    "backward",
+    "contraction",
+    "elementwise",
+    "free",
+    "lists",
+    "placement",
+    "quantization",
+    "reduction",
+    "vision",
+]

@@ -72,6 +72,12 @@ def _real_quotients(term: Term, call: Call) -> Iterator[Term]:
         yield term
 
 
+@rule("aten.mean", phase="backward")
+def mean_gradient(operator: Any, call: Call) -> Iterator[Term]:
+    """The gradient of each mean divided once, and handed to all that went into it."""
+    yield Term("division", count=call.out.elements)
+
+
 @rule("aten.aminmax", "aten._aminmax")
 def both_extrema(operator: Any, call: Call) -> Iterator[Term]:
     """The smallest and the largest of each row."""
