@@ -13,7 +13,8 @@ _HOMES = dict(ops="Convention OpCount Term", errors="OpCountError", result="Laye
               profiler="profile", comparison="Comparison compare", auditing="Audit audit", explaining="Explanation",
               formulas="formula", rules="rule", scaling_laws="Scaling scaling", measuring="memory peak_activations",
               occupancy="Memory", pricing="Energy EnergyTable energy", intensity="Roofline roofline",
-              reconciling="Reconciliation reconcile")  # fmt: skip
+              reconciling="Reconciliation reconcile", tallying="Tally tallied tally", utilization="mfu whole_run",
+              zeros="Sparsity sparsity")  # fmt: skip
 __all__ = sorted(["separable", *" ".join(_HOMES.values()).split()])
 
 
@@ -21,7 +22,5 @@ def __getattr__(name: str) -> Any:
     """The public names, each imported when it is first asked for: ``opcount --help`` need not wait for torch."""
     for room, names in _HOMES.items():
         if name in names.split():
-            return globals().setdefault(name, getattr(import_module(f"opcount.{room}"), name))
-    if name == "separable":
-        return import_module("opcount.separable")
+            return globals().setdefault(name, getattr(home := import_module(f"opcount.{room}"), name, home))
     raise AttributeError(f"module 'opcount' has no attribute {name!r}")

@@ -60,29 +60,29 @@ class Ledger:
     def enter(self, path: str) -> None:
         """A module's forward begins; what there is to say of it comes when it ends."""
 
-    def leave(self, path: str, call: Call | None) -> None:
+    def leave(self, path: str, call: Call | None, times: int = 1) -> None:
         """A module's forward has ended; a call that raised counts as made, with no output."""
         inputs, outputs = call.shapes if call else ((), ())
         sites = self._accounts[path].sites
         known = sites.get(inputs)
-        sites[inputs] = (outputs, 1) if known is None else (known[0], known[1] + 1)
+        sites[inputs] = (outputs, times) if known is None else (known[0], known[1] + times)
 
-    def on_event(self, event: Event) -> None:
-        """Something was counted, found free, or is uncounted."""
+    def on_event(self, event: Event, times: int = 1) -> None:
+        """Something was counted, found free, or is uncounted, so many times."""
         source, name, owner, _, terms, phase = event
         account = self._accounts[owner]
         if terms is None:
             unknown = name, source, phase
-            account.uncounted[unknown] = account.uncounted.get(unknown, 0) + 1
+            account.uncounted[unknown] = account.uncounted.get(unknown, 0) + times
         elif terms:
             key = name, id(terms)  # what is kept in the account keeps its identity
             cost = account.costs.get(key)
             if cost is None:
-                account.costs[key] = _Cost(source, name, terms)
+                account.costs[key] = _Cost(source, name, terms, times)
                 if id(terms) not in self._checked:
                     self._check(event)
             else:
-                cost.times += 1
+                cost.times += times
 
     def records(self, modules: Iterable[ModuleFacts]) -> tuple[LayerRecord, ...]:
         """A record for each module, in the order given."""
