@@ -15,7 +15,7 @@ from benchmarks.energy import tables as energy_tables
 from lenet.models import Depthwise, Regular
 from opcount import profile
 from opcount.cli import main
-from opcount.formulas.pointwise import POINTWISE
+from opcount.formulas.pointwise import GRADIENTS, POINTWISE
 from opcount.ops import OpCount
 
 ROOT = Path(__file__).parents[1]
@@ -23,27 +23,28 @@ COUNTING = ROOT / "docs" / "counting.md"
 _COLUMNS = ("multiplications", "additions", "divisions", "comparisons", "transcendentals")
 
 
-def pointwise_table() -> str:
+def elementwise_table(costs: dict[str, OpCount]) -> str:
     lines = ["| function | × | + | ÷ | compare | transcendental |", "|---|---:|---:|---:|---:|---:|"]
     lines += [
         f"| `{name}` | " + " | ".join(str(getattr(one, column) or "") for column in _COLUMNS) + " |"
-        for name, one in POINTWISE.items()
+        for name, one in costs.items()
     ]
     return "\n".join(lines)
 
 
-def test_the_table_of_elementwise_functions() -> None:
-    """With OPCOUNT_UPDATE_SNAPSHOTS=1 the table is written anew."""
-    text = COUNTING.read_text(encoding="utf-8")
+@pytest.mark.parametrize(("mark", "costs"), [("pointwise", POINTWISE), ("gradients", GRADIENTS)])
+def test_the_tables_of_elementwise_functions(mark: str, costs: dict[str, OpCount]) -> None:
+    """With OPCOUNT_UPDATE_SNAPSHOTS=1 the tables are written anew."""
+    text, table = COUNTING.read_text(encoding="utf-8"), elementwise_table(costs)
     if os.environ.get("OPCOUNT_UPDATE_SNAPSHOTS") == "1":
-        between = re.compile("(<!-- pointwise -->\n).*(<!-- /pointwise -->)", re.S)
-        COUNTING.write_text(between.sub(lambda m: m[1] + pointwise_table() + "\n" + m[2], text), encoding="utf-8")
+        between = re.compile(f"(<!-- {mark} -->\n).*(<!-- /{mark} -->)", re.S)
+        COUNTING.write_text(between.sub(lambda m: m[1] + table + "\n" + m[2], text), encoding="utf-8")
         text = COUNTING.read_text(encoding="utf-8")
-    assert pointwise_table() in text
+    assert table in text
 
 
 def test_no_formula_of_an_element_is_empty() -> None:
-    assert all(one != OpCount() for one in POINTWISE.values())
+    assert all(one != OpCount() for one in (*POINTWISE.values(), *GRADIENTS.values()))
 
 
 def _blocks(page: Path, language: str = "") -> list[str]:
@@ -87,6 +88,11 @@ def test_the_page_on_energy_shows_what_the_benchmark_wrote() -> None:
     assert studied in (ROOT / "docs" / "energy.md").read_text(encoding="utf-8")
     assert studied == "\n".join(energy_tables()[0])
     assert [table.strip() for table in tables] == ["\n".join(table) for table in energy_tables()[1:]]
+
+
+@pytest.mark.parametrize("page", ["training", "tally"])
+def test_the_examples_of_a_page_are_true(page: str) -> None:
+    assert doctest.testfile(str(ROOT / "docs" / f"{page}.md"), module_relative=False).failed == 0
 
 
 def test_links_in_the_documentation_lead_somewhere() -> None:
