@@ -46,6 +46,7 @@ bench: $(READY) ## what the README says of speed and exactness, measured again
 	$(PY) -m benchmarks.energy --write
 	$(PY) -m benchmarks.import_time --write
 	$(PY) -m benchmarks.speed --write
+	$(PY) -m benchmarks.tally --write
 
 study: $(READY) ## train both networks of the study and write the report, some minutes (downloads MNIST)
 	$(PY) -m lenet.train
