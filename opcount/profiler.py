@@ -71,7 +71,9 @@ def profile(
     from opcount.counting import count  # the rules of every layer: when there is something to count
 
     if memory and backward:
-        raise InputError("memory= is of the forward alone, and backward= of a training step: ask for them one at a time")
+        raise InputError(
+            "memory= is of the forward alone, and backward= of a training step: ask for them one at a time"
+        )
     if backward:
         from opcount.stepping import count_step
 

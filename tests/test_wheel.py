@@ -25,7 +25,8 @@ def test_the_wheel_runs_the_command_away_from_the_checkout(tmp_path: Path) -> No
     assert built.returncode == 0, built.stderr
     (wheel,) = (tmp_path / "dist").glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
-    assert {name.partition("/")[0] for name in names} - {"opcount"} == {f"{wheel.name.partition('-py3')[0]}.dist-info"}
+    beside = {"opcount", "pytest_opcount.py"}
+    assert {name.partition("/")[0] for name in names} - beside == {f"{wheel.name.partition('-py3')[0]}.dist-info"}
     assert "opcount/py.typed" in names
     zipfile.ZipFile(wheel).extractall(tmp_path / "site")
     (tmp_path / "mine.py").write_text("import torch\nmodel = torch.nn.Linear(4, 5)\n")

@@ -140,6 +140,8 @@ def _apart(whole: Callable[..., OpCount], name: str) -> None:
 _apart(dots, "dot")
 _apart(convolution, "convolution")
 _apart(transposed_convolution, "transposed_convolution")
+
+
 @formula(contraction=True)
 def dots_into(products: Number, outputs: Number) -> OpCount:
     """``products`` shared out over ``outputs`` dots, none of them empty: each product but an output's first is added.

@@ -122,7 +122,7 @@ def _is_known(name: str, output: torch.Tensor) -> bool:
 
 def _is_small(func: OpOverload, args: Any, kwargs: dict[str, Any]) -> bool:
     """Whether what an operator makes of constants is small enough to be made."""
-    made_of = _on_meta(args), _on_meta(_without_device(kwargs))
+    made_of = on_meta(args), on_meta(_without_device(kwargs))
     try:
         found = func(*made_of[0], **made_of[1])
     except Exception:  # it asks for values, which it has

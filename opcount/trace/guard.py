@@ -66,6 +66,12 @@ class _Process:
 _PROCESS = _Process()
 
 
+def drawn() -> None:
+    """Say that a count has drawn random numbers where no observer sees it."""
+    with _PROCESS.lock:
+        _PROCESS.drew = True
+
+
 @contextmanager
 def process_state_kept(drew: Callable[[], bool]) -> Iterator[None]:
     """Random states of every device in use, of Python and of numpy, grad mode, default dtype and recursion limit.

@@ -13,6 +13,7 @@ from torch.nn.utils.weight_norm import WeightNorm
 from torch.utils._python_dispatch import _disable_current_modes
 
 from opcount.trace.following import Follower, keeps_stacks
+from opcount.trace.guard import drawn
 from opcount.trace.observer import Observer
 
 _RECOMPUTING = (SpectralNorm, WeightNorm, BasePruningMethod)
@@ -78,6 +79,7 @@ def _unobserved(hook: Hook) -> Hook:
     """A lazy layer's hook: its blank tensors turn into real ones in place, which no dispatch mode may touch."""
 
     def within(*args: Any, **kwargs: Any) -> Any:
+        drawn()  # what fills them draws, out of every mode's sight
         with _disable_current_modes():
             return hook(*args, **kwargs)
 

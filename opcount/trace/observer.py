@@ -134,7 +134,7 @@ class Observer:
     @contextmanager
     def standing_at(self, path: str, graph: nn.Module) -> Iterator[None]:
         """What happens within belongs to a module that does not run itself: a graph does, which was captured of it."""
-        self._frames.append(_Frame(path, graph, None, ((), {}), sys.exc_info()[1]))
+        self._frames.append(Frame(path, graph, None, ((), {}), sys.exc_info()[1]))
         try:
             yield
         finally:
