@@ -17,6 +17,7 @@ from opcount.reconciling import Reconciliation as Reconciliation, reconcile as r
 from opcount.result import LayerRecord as LayerRecord, Profile as Profile
 from opcount.rules import rule as rule
 from opcount.scaling_laws import Scaling as Scaling, scaling as scaling
+from opcount.sweeping import sweep as sweep
 from opcount.tallying import Tally as Tally, tallied as tallied, tally as tally
 from opcount.utilization import mfu as mfu, whole_run as whole_run
 from opcount.zeros import Sparsity as Sparsity, sparsity as sparsity

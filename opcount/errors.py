@@ -57,3 +57,11 @@ def described(error: BaseException) -> str:
     except Exception:  # whatever a stranger's __str__ may raise
         text = ""
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+class StoreError(OpCountError):
+    """The store of a sweep is damaged, in use, of another version, or cannot be written."""
+
+
+class ExecutorError(OpCountError):
+    """A sweep's workers cannot be started, or were lost for good; what they had done is kept."""

@@ -70,7 +70,7 @@ def render(
         from opcount.report import flame
 
         return flame.speedscope(subject) if form == "speedscope" else flame.chrome_trace(subject)
-    report = _table(form, _sheet(subject, remarks, view, terminal=form == "rich"))
+    report = render_table(form, _sheet(subject, remarks, view, terminal=form == "rich"))
     gap = "\n" if form == "html" else "\n\n"
     return gap.join([report, *(_section(form, section) for section in sections)])
 
@@ -87,7 +87,7 @@ def check_sections(form: str, keys: Sequence[str], several: bool) -> None:
 
 
 def _section(form: str, section: Section) -> str:
-    table = _table(form, section.sheet)
+    table = render_table(form, section.sheet)
     return f"{section.plot}\n\n{table}" if section.plot and form in ("rich", "plain") else table
 
 
@@ -106,7 +106,7 @@ def render_sheet(sheet: Sheet) -> str:
     return text(sheet, shutil.get_terminal_size().columns if on_terminal else None)
 
 
-def _table(form: str, sheet: Sheet) -> str:
+def render_table(form: str, sheet: Sheet) -> str:
     """A sheet in one of the forms that are tables."""
     if form == "plain":
         from opcount.report.plain import plain

@@ -1,0 +1,120 @@
+"""A process that counts points: it reads tasks on its standard input and answers on its standard output.
+
+It has one torch thread, ignores Ctrl-C, which is for whoever started it, and ends when that one is gone. What the
+model's own code prints goes to standard error, of which the last line is told if the process dies.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import pickle
+import signal
+import sys
+import threading
+from contextlib import suppress
+from queue import SimpleQueue
+from typing import Any, BinaryIO
+
+_FULL = ("MemoryError", "can't allocate memory", "DefaultCPUAllocator", "Cannot allocate memory")
+
+
+def serve() -> None:
+    """Answer until nobody asks any more."""
+    requests, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.dup2(2, 1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    frames: SimpleQueue[bytes] = SimpleQueue()
+    threading.Thread(target=_listen, args=(requests, frames), daemon=True).start()
+    limit, seconds, pickled = pickle.loads(frames.get())
+    send(replies, _prepared(limit, pickled))
+    while True:
+        task = pickle.loads(frames.get())
+        _forget_what_was_printed()
+        if seconds is not None and hasattr(signal, "alarm"):
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.alarm(int(seconds) + 30)  # should the one who watches the time be gone
+        send(replies, _answer(task, limit))
+
+
+def send(stream: BinaryIO, value: Any) -> None:
+    """Write one value behind its length."""
+    data = pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
+    stream.write(len(data).to_bytes(8, "big") + data)
+    stream.flush()
+
+
+def receive(stream: BinaryIO) -> bytes | None:
+    """The next value as it was pickled; None if there will be none."""
+    head = stream.read(8)
+    size = int.from_bytes(head, "big")
+    data = stream.read(size) if len(head) == 8 else b""
+    return data if len(head) == 8 and len(data) == size else None
+
+
+_BUILDER: list[Any] = []
+
+
+def _prepared(limit: int | None, pickled: bytes) -> str:
+    """Import what is needed; what went wrong, or nothing."""
+    from opcount.sweeping.work import in_short
+
+    try:
+        import torch
+
+        import opcount.counting  # noqa: F401  now, rather than within the first point's time
+        from opcount.sweeping.unfilled import Builder
+
+        torch.set_num_threads(1)
+        _BUILDER.append(Builder(pickle.loads(pickled)))
+    except BaseException as error:
+        return in_short(error)
+    if limit is not None:
+        _limit_memory(limit)
+    gc.collect()
+    gc.freeze()  # or every search for garbage goes through all of PyTorch
+    return ""
+
+
+def _answer(task: Any, limit: int | None) -> tuple[dict[str, Any], bool]:
+    """The result of a task, and whether the process is still fit for another."""
+    from opcount.sweeping.record import failed
+    from opcount.sweeping.work import count_quickly, in_short
+
+    try:
+        result = count_quickly(_BUILDER[0], task)
+    except BaseException as error:  # such as KeyboardInterrupt, raised by the model's own code
+        result = failed(in_short(error), 0.0)
+    said = result["error"] or ""
+    if not any(word in said for word in _FULL):
+        return result, True
+    if limit is not None:
+        result["error"] = f"needs more memory than the limit of {limit / 2**20:,.0f} MiB: {said}"
+    return result, False
+
+
+def _limit_memory(limit: int) -> None:
+    """Let the process have that many bytes beside what it has already."""
+    import resource
+
+    with open("/proc/self/status", encoding="ascii") as status:
+        held = next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmData:"))
+    _, most = resource.getrlimit(resource.RLIMIT_DATA)
+    wanted = held + limit
+    resource.setrlimit(resource.RLIMIT_DATA, (wanted if most < 0 else min(wanted, most), most))
+
+
+def _listen(requests: BinaryIO, frames: SimpleQueue[bytes]) -> None:
+    while (frame := receive(requests)) is not None:
+        frames.put(frame)
+    os._exit(0)
+
+
+def _forget_what_was_printed() -> None:
+    with suppress(OSError, ValueError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os.lseek(2, 0, os.SEEK_SET)
+        os.ftruncate(2, 0)

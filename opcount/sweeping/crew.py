@@ -1,0 +1,186 @@
+"""Who counts: processes of this machine, any executor of ``concurrent.futures``, or a Dask cluster."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from typing import Any, Protocol
+
+from opcount.errors import InputError, MissingExtraError
+from opcount.sweeping.guarding import Order, Processes, guarded
+from opcount.sweeping.work import Task, count_point
+
+TIME_LIMIT = 300.0
+"""Seconds a point may take where processes count and nothing else is said."""
+
+AHEAD = 4
+"""Points in flight for each that can be counted at a time: none waits for the next, and memory stays as it is."""
+
+_ASKED = 5.0
+
+
+class Crew(Protocol):
+    """Something that counts tasks."""
+
+    def submit(self, task: Task) -> Future[dict[str, Any]]:
+        """Have a task counted."""
+
+    def window(self) -> int:
+        """How many tasks may be on their way."""
+
+    def close(self) -> None:
+        """Stop what is still on its way."""
+
+
+class Local:
+    """Processes of this machine, one thread of ours waiting for each."""
+
+    def __init__(self, order: Order, workers: int | None) -> None:
+        self._workers = workers or len(_cores())
+        self._order, self._processes = order, Processes()
+        self._threads = ThreadPoolExecutor(self._workers, thread_name_prefix="sweep")
+
+    def submit(self, task: Task) -> Future[dict[str, Any]]:
+        """Have a task counted."""
+        return self._threads.submit(self._processes.count, self._order, task)
+
+    def window(self) -> int:
+        """How many tasks may be on their way."""
+        return AHEAD * self._workers
+
+    def close(self) -> None:
+        """Stop what is still on its way."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._processes.close()
+        self._threads.shutdown()
+
+
+class Lent:
+    """An executor that belongs to the user: it is left as it is."""
+
+    def __init__(self, executor: Executor, count: Callable[..., Any], subject: Any, size: Callable[[], int]) -> None:
+        self._executor, self._count, self._subject, self._size = executor, count, subject, size
+        self._known, self._when = 0, float("-inf")
+        self._flying: set[Future[dict[str, Any]]] = set()
+
+    def submit(self, task: Task) -> Future[dict[str, Any]]:
+        """Have a task counted."""
+        future: Future[dict[str, Any]] = self._executor.submit(self._count, self._subject, task)
+        self._flying.add(future)
+        future.add_done_callback(self._flying.discard)
+        return future
+
+    def window(self) -> int:
+        """How many tasks may be on their way; a cluster is asked again now and then, as it may grow."""
+        if time.monotonic() - self._when > _ASKED:
+            self._known, self._when = max(self._size(), 1), time.monotonic()
+        return AHEAD * self._known
+
+    def close(self) -> None:
+        """Stop what is still on its way."""
+        for future in list(self._flying):
+            future.cancel()
+
+
+def crew(
+    build: Callable[..., Any],
+    executor: Any,
+    workers: int | None = None,
+    time_limit: float | None = None,
+    memory_limit: int | None = None,
+) -> Crew:
+    """Those who count.
+
+    Raises:
+        InputError: the builder cannot be imported by other processes, or what is to execute is nothing that executes.
+    """
+    for name, limit in (("workers", workers), ("time_limit", time_limit), ("memory_limit", memory_limit)):
+        if limit is not None and not limit > 0:
+            raise InputError(f"{name} is a number above 0, not {limit!r}")
+    limited = time_limit is not None or memory_limit is not None
+    seconds = TIME_LIMIT if time_limit is None else time_limit if time_limit != float("inf") else None
+    client = _client(executor)
+    if executor is None:
+        return Local(Order(pickled(build), seconds, memory_limit), workers)
+    if workers is not None:
+        raise InputError("workers is for the processes that a sweep starts itself; an executor has its own")
+    if client is not None:
+        executor = executor if isinstance(executor, Executor) else client.get_executor(pure=False)
+        order = Order(pickled(build), seconds, memory_limit)
+        return Lent(executor, guarded, order, lambda: sum(client.nthreads().values()))
+    if not isinstance(executor, Executor):
+        raise InputError(f"executor is a concurrent.futures.Executor or a dask.distributed.Client, not {executor!r}")
+    size = getattr(executor, "_max_workers", None)
+    each = size if isinstance(size, int) else len(_cores())
+    if limited:
+        order = Order(pickled(build), seconds if time_limit is not None else None, memory_limit)
+        return Lent(executor, guarded, order, lambda: each)
+    if not isinstance(executor, ThreadPoolExecutor):
+        pickled(build)
+    return Lent(executor, count_point, build, lambda: each)
+
+
+def pickled(build: Callable[..., Any]) -> bytes:
+    """The builder as other processes can import it.
+
+    Raises:
+        InputError: they cannot.
+
+    >>> pickled(lambda: None)
+    Traceback (most recent call last):
+    opcount.errors.InputError: build is <lambda>, which other processes cannot import: define it at the top level of ...
+    """
+    name = getattr(build, "__qualname__", None) or repr(build)
+    name = "<lambda>" if "<lambda>" in name else name
+    remedy = (
+        "define it at the top level of a module, or count in this process with executor=ThreadPoolExecutor() "
+        "from concurrent.futures"
+    )
+    try:
+        data = pickle.dumps(build)
+    except Exception as error:
+        raise InputError(f"build is {name}, which other processes cannot import: {remedy}") from error
+    if b"__main__" in data:
+        raise InputError(f"build is {name} of the script that runs, which other processes cannot import: {remedy}")
+    return data
+
+
+def connect(address: str) -> Any:
+    """A client of the Dask cluster at an address.
+
+    Raises:
+        MissingExtraError: Dask is not installed.
+        InputError: nothing answers there.
+    """
+    try:
+        from distributed import Client
+    except ImportError:
+        raise MissingExtraError(
+            "a Dask cluster needs dask.distributed, which is not installed: pip install 'opcount[sweep]'"
+        ) from None
+    try:
+        return Client(address, timeout=10, set_as_default=False)
+    except (OSError, ValueError, TimeoutError) as error:
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise InputError(f"there is no Dask scheduler at {address!r} ({reason}); write tcp://HOST:8786") from None
+
+
+def _client(executor: Any) -> Any:
+    """The Dask client behind an executor, if that is what it is. Dask is not imported for it."""
+    distributed = sys.modules.get("distributed")
+    if distributed is None:
+        return None
+    if isinstance(executor, distributed.Client):
+        return executor
+    return executor._client if type(executor).__name__ == "ClientExecutor" else None
+
+
+def _cores() -> list[int]:
+    """The processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))

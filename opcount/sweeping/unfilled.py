@@ -1,0 +1,86 @@
+"""Building a model without drawing its initial weights, which no count by shapes looks at.
+
+Drawing them costs as much as everything else about a small model. What fills a parameter with random numbers is made to
+leave it as it was allocated: the random functions of ``torch.nn.init``, and the random methods of ``nn.Parameter``
+itself. All else runs as always, on the CPU, so that code which reads its own ``linspace`` still can.
+
+It changes two modules of PyTorch for as long as it lasts, so it belongs in a process where nothing else runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+_FUNCTIONS = (
+    *("uniform_", "normal_", "trunc_normal_", "xavier_uniform_", "xavier_normal_", "kaiming_uniform_"),
+    *("kaiming_normal_", "orthogonal_", "sparse_"),
+)
+_METHODS = ("uniform_", "normal_", "log_normal_", "cauchy_", "exponential_", "geometric_", "bernoulli_", "random_")
+
+
+@contextmanager
+def weights_unfilled() -> Iterator[None]:
+    """Inside, parameters are not filled with random numbers."""
+    functions: dict[str, Any] = {name: getattr(nn.init, name) for name in _FUNCTIONS}
+    parameter: Any = nn.Parameter
+    for name, function in functions.items():
+        setattr(nn.init, name, _unless_parameter(function))
+    for name in _METHODS:
+        setattr(parameter, name, _skipping(getattr(torch.Tensor, name)))
+    try:
+        yield
+    finally:
+        for name, function in functions.items():
+            setattr(nn.init, name, function)
+        for name in _METHODS:
+            delattr(parameter, name)
+
+
+def _unless_parameter(function: Callable[..., Any]) -> Callable[..., Any]:
+    def init(*args: Any, **kwargs: Any) -> Any:
+        tensor = args[0] if args else kwargs.get("tensor")
+        if type(tensor) is nn.Parameter and kwargs.get("generator") is None:
+            return tensor
+        return function(*args, **kwargs)
+
+    return init
+
+
+def _skipping(method: Callable[..., Any]) -> Callable[..., Any]:
+    def fill(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if type(self) is nn.Parameter and kwargs.get("generator") is None:
+            return self
+        return method(self, *args, **kwargs)
+
+    return fill
+
+
+class Builder:
+    """Calls a builder without filling weights, for as long as that cannot be told from calling it plainly.
+
+    A builder that draws other numbers from PyTorch's generator, or that seeds it, may decide by them what it builds,
+    and it would draw others if the weights had not been skipped. Such a builder is called plainly, from then on.
+    """
+
+    def __init__(self, build: Callable[..., Any]) -> None:
+        self.build, self.plainly = build, False
+
+    def quick(self, point: dict[str, Any]) -> Any:
+        """The model without initial weights; None if the builder has to be called plainly."""
+        if self.plainly:
+            return None
+        before = torch.get_rng_state()
+        try:
+            with weights_unfilled():
+                model = self.build(**point)
+        except Exception:  # it may have read what was not filled: the plain call tells
+            return None
+        if not torch.equal(before, torch.get_rng_state()):
+            self.plainly = True
+            return None
+        return model

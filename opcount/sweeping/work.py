@@ -1,0 +1,123 @@
+"""Counting one point, wherever that happens: whatever goes wrong with it is its row."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from opcount.errors import InputError, OpCountError
+from opcount.ops import Convention
+from opcount.sweeping.plain import to_plain
+from opcount.sweeping.record import failed
+
+_LONGEST = 500
+
+
+@dataclass(frozen=True)
+class Task:
+    """A point to be counted: the arguments of the builder, what the model is called with, and the convention."""
+
+    point: dict[str, Any]
+    inputs: Any
+    convention: Convention
+
+
+def count_point(build: Callable[..., Any], task: Task) -> dict[str, Any]:
+    """Build the model of a point as anyone would and count it. What goes wrong is the result."""
+    begin = time.perf_counter()
+    try:
+        model = build(**task.point)
+        result = _counted(model, task, execution="auto")
+    except (Exception, SystemExit) as error:
+        return failed(in_short(error), time.perf_counter() - begin)
+    return {**result, "seconds": round(time.perf_counter() - begin, 6)}
+
+
+def count_quickly(builder: Any, task: Task) -> dict[str, Any]:
+    """The same result, without filling the model's weights where it can be had without them.
+
+    Args:
+        builder: a :class:`~opcount.sweeping.unfilled.Builder`.
+        task: the point.
+    """
+    begin = time.perf_counter()
+    try:
+        model = builder.quick(task.point)
+        if model is not None:
+            return {**_counted(model, task, execution="shapes"), "seconds": round(time.perf_counter() - begin, 6)}
+    except Exception:  # values are needed, or it fails: the plain way gives the result or the error
+        model = None
+    return count_point(builder.build, task)
+
+
+def _counted(built: Any, task: Task, execution: str) -> dict[str, Any]:
+    from torch import nn
+
+    from opcount.profiler import profile
+
+    model, inputs = getattr(built, "model", built), task.inputs
+    if not isinstance(built, nn.Module) and isinstance(model, nn.Module):
+        inputs = built.inputs if inputs is None else inputs  # a target, which knows what it is called with
+    elif not isinstance(built, nn.Module):
+        raise InputError(f"build returned {type(built).__name__} {built!r:.80}, not a torch.nn.Module")
+    counted = profile(model, inputs, convention=task.convention, execution=execution)
+    return {
+        **counted.ops.to_dict(),
+        "total": counted.total,
+        "params": counted.params,
+        "complete": counted.complete,
+        "uncounted": sorted({item.name for item in counted.uncounted}),
+        "execution": counted.execution,
+        "error": None,
+    }
+
+
+def in_short(error: BaseException) -> str:
+    """An error in one line: its type, unless it is one of ours, and what it says.
+
+    >>> in_short(ValueError("no\\n  luck")), in_short(InputError("give a size"))
+    ('ValueError: no luck', 'give a size')
+    """
+    text = " ".join(str(error).split())
+    if not isinstance(error, OpCountError):
+        text = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …"
+
+
+def described_inputs(inputs: Any) -> Any:
+    """Inputs as JSON: sizes and element types, and of a tensor that has values a fingerprint of them.
+
+    Raises:
+        InputError: there is something in them that cannot be told from others.
+
+    >>> from opcount import Input
+    >>> described_inputs((1, 3, 8, 8)), described_inputs(Input((2, 5), "int64"))
+    ({'$tuple': [1, 3, 8, 8]}, {'$input': [2, 5, 'int64']})
+    """
+    import torch
+
+    from opcount.inputs import Input
+
+    if isinstance(inputs, Input):
+        return {"$input": [*inputs.size, inputs.dtype]}
+    if isinstance(inputs, torch.Tensor):
+        return {"$tensor": [*inputs.shape, str(inputs.dtype), _values(inputs)]}
+    if isinstance(inputs, Mapping):
+        return {str(name): described_inputs(value) for name, value in inputs.items()}
+    if isinstance(inputs, list):
+        return [described_inputs(value) for value in inputs]
+    if isinstance(inputs, tuple):
+        return {"$tuple": [described_inputs(value) for value in inputs]}
+    return to_plain(inputs)
+
+
+def _values(tensor: Any) -> str:
+    import torch
+
+    if tensor.device.type == "meta" or tensor.layout != torch.strided:
+        return ""
+    data = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+    return hashlib.sha256(data.tobytes()).hexdigest()[:16]
