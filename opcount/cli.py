@@ -54,6 +54,7 @@ examples:
   opcount lock      the models named in pyproject.toml: opcount lock --help says more
   opcount check
   opcount torchvision.models:resnet50 --backward --optimizer adamw
+  opcount sweep 'torchvision:resnet*'
 
 exit codes:
   0 fine   1 over a budget, not as locked, or --strict and something was not counted
@@ -81,6 +82,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if words and words[0] in ("lock", "check"):
             return _commit(words)
+        if words[:1] == ["sweep"]:
+            return _sweep(words[1:])
         return _run(_options(words))
     except KeyboardInterrupt:
         _complain("interrupted")
@@ -95,6 +98,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         more = "" if debug else "; this is a bug in opcount: --debug shows where, and a report of it is welcome"
         _complain(f"error: {described(error)}{more}")
         return BAD_INPUT
+
+
+def _sweep(words: list[str]) -> int:
+    from opcount.sweeping import command
+
+    options = command.read(_Parser(), words)
+    text, well = command.answer(options, _complain)
+    if text:
+        _say(text, options)
+    return RIGHT if well else FAILED
 
 
 def run() -> NoReturn:

@@ -157,13 +157,14 @@ def connect(address: str) -> Any:
         InputError: nothing answers there.
     """
     try:
-        from distributed import Client
+        import distributed
     except ImportError:
         raise MissingExtraError(
             "a Dask cluster needs dask.distributed, which is not installed: pip install 'opcount[sweep]'"
         ) from None
+    client: Any = distributed.Client
     try:
-        return Client(address, timeout=10, set_as_default=False)
+        return client(address, timeout=10, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise InputError(f"there is no Dask scheduler at {address!r} ({reason}); write tcp://HOST:8786") from None

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 from contextlib import suppress
 from pathlib import Path
 
 from opcount.errors import StoreError
 
-try:
+if sys.platform != "win32":
     import fcntl
-except ImportError:  # Windows, where an open database cannot be replaced under its holder anyway
-    fcntl = None  # type: ignore[assignment]
 
 
 class Lock:
@@ -23,7 +22,7 @@ class Lock:
 
     def __init__(self, path: Path) -> None:
         self._path, self._handle = Path(f"{path}.lock"), -1
-        if fcntl is None:
+        if sys.platform == "win32":  # where the file of an open database cannot be taken away
             return
         while True:
             try:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Future
 from dataclasses import dataclass, field, replace
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -13,6 +14,7 @@ from opcount.errors import ExecutorError, InputError
 from opcount.ops import Convention
 from opcount.sweeping.crew import Crew, crew
 from opcount.sweeping.identity import Identity, identify
+from opcount.sweeping.named import Named
 from opcount.sweeping.plain import to_plain, to_text
 from opcount.sweeping.progress import Live
 from opcount.sweeping.record import check_names, failed
@@ -85,7 +87,7 @@ def sweep(
     if not callable(build):
         raise InputError(f"build is a function that returns a model for a point, not {build!r}")
     each = points(space)
-    asked = _Asked(identify(build), inputs, convention)
+    asked = _Asked(build, inputs, convention)
     who = crew(build, executor, workers, time_limit, memory_limit)
     try:
         kept = Store(str(store))
@@ -105,10 +107,11 @@ def sweep(
 class _Asked:
     """From a point to its task, its question and its key."""
 
-    def __init__(self, identity: Identity, inputs: Any, convention: Convention) -> None:
+    def __init__(self, build: Callable[..., Any], inputs: Any, convention: Convention) -> None:
         from opcount import __version__
 
-        self.identity, self.inputs, self.convention = identity, inputs, convention
+        self._identity = build.identity_of if isinstance(build, Named) else partial(_same, identify(build))
+        self.inputs, self.convention = inputs, convention
         self._each = callable(inputs)
         self._described = None if self._each else to_text(described_inputs(inputs))
         self._version, self._said = __version__, to_text(convention.to_dict())
@@ -127,17 +130,17 @@ class _Asked:
         described = self._described if self._described is not None else to_text(described_inputs(task.inputs))
         return {
             "point": to_plain(task.point),
-            "build": self.identity.name,
+            "build": self._identity(task.point).name,
             "inputs": described,
             "convention": self._said,
             "version": self._version,
         }
 
-    def keys(self, labels: dict[str, Any]) -> tuple[bytes, bytes]:
+    def keys(self, task: Task, labels: dict[str, Any]) -> tuple[bytes, bytes]:
         """The question, and its key."""
         parts = [labels["build"], to_text(labels["point"]), labels["inputs"], labels["convention"]]
         question = _digest(parts)
-        return question, _digest([question.hex(), self.identity.source, self._version])
+        return question, _digest([question.hex(), self._identity(task.point).source, self._version])
 
 
 @dataclass
@@ -181,10 +184,12 @@ class _Run:
     def _ask(self, position: int, point: Point) -> None:
         if position == 0:
             check_arguments(self.build, point)
+            if isinstance(self.build, Named):
+                self.build.check(point)
         check_names(point)
         task = self.asked.task(point)
         labels = self.asked.labels(task)
-        question, key = self.asked.keys(labels)
+        question, key = self.asked.keys(task, labels)
         if question in self.flying:
             self.tally.repeated += 1
             return
@@ -247,6 +252,10 @@ def _close_quietly(kept: Store) -> None:
         kept.close(finished=False)
     except Exception:
         return
+
+
+def _same(identity: Identity, point: Point) -> Identity:  # noqa: ARG001  every point is built by the same
+    return identity
 
 
 def _digest(parts: list[str]) -> bytes:

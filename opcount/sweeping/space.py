@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+import operator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -50,7 +51,8 @@ def points(space: Space) -> Points:
             f"a space is a grid such as {{'width': [0.5, 1.0]}}, an iterable of points or "
             f"what returns one, not {space!r}"
         )
-    return Points(map(_point, space), len(space) if isinstance(space, Sized) else None)
+    hint = operator.length_hint(space, -1)  # of what knows it
+    return Points(map(_point, space), hint if hint >= 0 else None)
 
 
 def _grid(space: Mapping[str, Iterable[Any]]) -> Points:

@@ -46,10 +46,11 @@ def count_quickly(builder: Any, task: Task) -> dict[str, Any]:
     begin = time.perf_counter()
     try:
         model = builder.quick(task.point)
-        if model is not None:
-            return {**_counted(model, task, execution="shapes"), "seconds": round(time.perf_counter() - begin, 6)}
+        result = None if model is None else _counted(model, task, execution="shapes")
     except Exception:  # values are needed, or it fails: the plain way gives the result or the error
-        model = None
+        result = None
+    if result is not None and result["execution"] == "shapes":
+        return {**result, "seconds": round(time.perf_counter() - begin, 6)}
     return count_point(builder.build, task)
 
 
@@ -57,13 +58,14 @@ def _counted(built: Any, task: Task, execution: str) -> dict[str, Any]:
     from torch import nn
 
     from opcount.profiler import profile
+    from opcount.targets import Target, counted as count_target
 
-    model, inputs = getattr(built, "model", built), task.inputs
-    if not isinstance(built, nn.Module) and isinstance(model, nn.Module):
-        inputs = built.inputs if inputs is None else inputs  # a target, which knows what it is called with
-    elif not isinstance(built, nn.Module):
+    if isinstance(built, Target):
+        counted = count_target(built, task.inputs, task.convention)
+    elif isinstance(built, nn.Module):
+        counted = profile(built, task.inputs, convention=task.convention, execution=execution)
+    else:
         raise InputError(f"build returned {type(built).__name__} {built!r:.80}, not a torch.nn.Module")
-    counted = profile(model, inputs, convention=task.convention, execution=execution)
     return {
         **counted.ops.to_dict(),
         "total": counted.total,

@@ -28,13 +28,25 @@ def load(request: Request) -> Target:
     Raises:
         TargetError: it cannot be found or built, or is no model. The message says what to do.
     """
-    module_name, colon, path = request.name.partition(":")
+    return found_model(request, named(request.name))
+
+
+def named(word: str) -> Any:
+    """What ``package.module:Name`` stands for, whatever that is.
+
+    Raises:
+        TargetError: there is no such thing.
+
+    >>> named("torch.nn:Linear")
+    <class 'torch.nn.modules.linear.Linear'>
+    """
+    module_name, colon, path = word.partition(":")
     if not colon or not module_name or not path:
-        raise TargetError(_without_colon(request.name))
-    return found_model(request, attribute(_import(module_name), path))
+        raise TargetError(_without_colon(word))
+    return attribute(module_named(module_name), path)
 
 
-def _import(name: str) -> ModuleType:
+def module_named(name: str) -> ModuleType:
     """The module of that name.
 
     Raises:
@@ -97,7 +109,7 @@ def attribute(module: ModuleType, path: str) -> Any:
         except AttributeError:
             if not _is_submodule(found, part):
                 raise TargetError(f"there is no {part!r} in {where}{_names_in(found, part)}") from None
-            found = _import(f"{found.__name__}.{part}")
+            found = module_named(f"{found.__name__}.{part}")
         except Exception as error:
             raise TargetError(f"reading {part!r} of {where} failed: {described(error)}") from error
         where = f"{where}.{part}" if ":" in where else f"{where}:{part}"
@@ -134,7 +146,7 @@ def _without_colon(word: str) -> str:
     parts = word.strip(":").split(".")
     for end in range(len(parts), 0, -1):
         try:
-            module = _import(".".join(parts[:end]))
+            module = module_named(".".join(parts[:end]))
         except TargetError:
             continue
         inner = ".".join(parts[end:])

@@ -37,20 +37,29 @@ def page(subject: Profile | Comparison, sections: Sequence[Section] = ()) -> str
     Raises:
         MissingExtraError: d3 or jinja2 is not there to draw it.
     """
+    profiles = (subject,) if isinstance(subject, Profile) else subject.profiles
+    return assembled("page", " · ".join(visible(profile.model) for profile in profiles), page_data(subject), sections)
+
+
+def assembled(name: str, title: str, data: Any, sections: Sequence[Section] = ()) -> str:
+    """One file of a template and a script of this folder, the style, d3 and the data.
+
+    Raises:
+        MissingExtraError: d3 or jinja2 is not there to draw it.
+    """
     try:
         from jinja2 import Environment, StrictUndefined
     except ImportError as error:
         raise MissingExtraError(_EXTRA.format("jinja2")) from error
-    library, script = _inert(_d3()), (_HERE / "page.js").read_text(encoding="utf-8")
+    library, script = _inert(_d3()), (_HERE / f"{name}.js").read_text(encoding="utf-8")
     template = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True).from_string(
-        (_HERE / "page.html").read_text(encoding="utf-8")
+        (_HERE / f"{name}.html").read_text(encoding="utf-8")
     )
-    profiles = (subject,) if isinstance(subject, Profile) else subject.profiles
     return template.render(
-        title=" · ".join(visible(profile.model) for profile in profiles),
+        title=title,
         hashes=" ".join(f"'sha256-{_sha256(code)}'" for code in (library, script)),
         style=(_HERE / "page.css").read_text(encoding="utf-8"),
-        data=embedded(page_data(subject)),
+        data=embedded(data),
         sections=[(section.key, section.title, *_static(section)) for section in sections],
         library=library,
         script=script,
