@@ -10,7 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any, Protocol
 
-from opcount.errors import InputError, MissingExtraError
+from opcount.errors import ExecutorError, InputError, MissingExtraError
 from opcount.sweeping.guarding import Order, Processes, guarded
 from opcount.sweeping.work import Task, count_point
 
@@ -19,6 +19,9 @@ TIME_LIMIT = 300.0
 
 AHEAD = 4
 """Points in flight for each that can be counted at a time: none waits for the next, and memory stays as it is."""
+
+PATIENCE = 120.0
+"""Seconds for which a cluster may be without any worker before the sweep gives up on it."""
 
 _ASKED = 5.0
 
@@ -64,7 +67,7 @@ class Lent:
 
     def __init__(self, executor: Executor, count: Callable[..., Any], subject: Any, size: Callable[[], int]) -> None:
         self._executor, self._count, self._subject, self._size = executor, count, subject, size
-        self._known, self._when = 0, float("-inf")
+        self._known, self._when, self._seen = 0, float("-inf"), time.monotonic()
         self._flying: set[Future[dict[str, Any]]] = set()
 
     def submit(self, task: Task) -> Future[dict[str, Any]]:
@@ -75,10 +78,21 @@ class Lent:
         return future
 
     def window(self) -> int:
-        """How many tasks may be on their way; a cluster is asked again now and then, as it may grow."""
-        if time.monotonic() - self._when > _ASKED:
-            self._known, self._when = max(self._size(), 1), time.monotonic()
-        return AHEAD * self._known
+        """How many tasks may be on their way; a cluster is asked again now and then, as it may grow.
+
+        Raises:
+            ExecutorError: the cluster is gone, or has been without workers for long.
+        """
+        now = time.monotonic()
+        if now - self._when > _ASKED:
+            try:
+                self._known, self._when = self._size(), now
+            except (OSError, TimeoutError, RuntimeError) as error:
+                raise ExecutorError(f"the cluster does not answer: {error}; what was done is kept") from error
+            self._seen = now if self._known else self._seen
+            if now - self._seen > PATIENCE:
+                raise ExecutorError(f"the cluster has had no worker for {PATIENCE:.0f} s; what was done is kept")
+        return AHEAD * max(self._known, 1)
 
     def close(self) -> None:
         """Stop what is still on its way."""

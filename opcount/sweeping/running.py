@@ -176,6 +176,7 @@ class _Run:
                 while len(self.flying) >= self.crew.window():
                     self._collect()
             while self.flying:
+                self.crew.window()  # which sees whether there is anybody left to count
                 self._collect()
         except KeyboardInterrupt:
             self._collect(wait=False)

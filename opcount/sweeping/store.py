@@ -122,6 +122,9 @@ class Store:
                 write(self.path, lambda: read_database(self._database))
                 self._database.close()
                 _remove(self.journal)
+            elif finished:
+                with _explained(self.path):
+                    self._database.execute("PRAGMA journal_mode = DELETE")  # one file again, for whoever reads it
         finally:
             self._database.close()
             self._lock.release()

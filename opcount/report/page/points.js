@@ -86,13 +86,15 @@
       mark.style.background = `var(--c${place % MOST_COLOURS})`;
       return element("li", {}, mark, `${kind} ${word}`);
     }));
-    svg.append("path").attr("d", d3.line((point) => across(point.x), (point) => up(point.y))(best)).attr("fill", "none").attr("stroke", "var(--accent)").attr("stroke-width", 1.5);
-    svg.append("g").selectAll("circle").data(points).join("circle")
+    svg.append("path").attr("d", d3.line().x((point) => across(point.x)).y((point) => up(point.y))(best)).attr("fill", "none").attr("stroke", "var(--accent)").attr("stroke-width", 1.5);
+    svg.append("g").selectAll("circle").data(points).enter().append("circle")
       .attr("cx", (point) => across(point.x)).attr("cy", (point) => up(point.y))
       .attr("r", (point) => (point.index === chosen ? 8 : state.best.has(point.index) ? 5 : 3.5))
       .attr("fill", fill).attr("stroke", (point) => (state.best.has(point.index) || point.index === chosen ? "var(--accent)" : "none"))
-      .on("mouseenter click", (event, point) => tell(point.row))
-      .on("click.choose", (event, point) => { chosen = point.index; draw(); });
+      .each(function (point) {  // their own listeners: what d3 hands to a listener differs between its versions
+        this.addEventListener("mouseenter", () => tell(point.row));
+        this.addEventListener("click", () => { chosen = point.index; draw(); tell(point.row); });
+      });
   }
 
   function tell(row) {
