@@ -7,7 +7,7 @@ import pickle
 import sys
 import time
 from collections.abc import Callable
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from typing import Any, Protocol
 
 from opcount.errors import ExecutorError, InputError, MissingExtraError
@@ -133,7 +133,7 @@ def crew(
     if limited:
         order = Order(pickled(build), seconds if time_limit is not None else None, memory_limit)
         return Lent(executor, guarded, order, lambda: each)
-    if not isinstance(executor, ThreadPoolExecutor):
+    if isinstance(executor, ProcessPoolExecutor):
         pickled(build)
     return Lent(executor, count_point, build, lambda: each)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -90,12 +91,14 @@ def read(path: str, *, asked: bool = False) -> Iterator[Kept]:
         with parquet.ParquetFile(path, page_checksum_verification=True) as file:
             if (file.schema_arrow.metadata or {}).get(b"opcount") != SCHEMA:
                 raise StoreError(f"{path!r} is a Parquet file of something else; give the sweep a store of its own")
-            columns = [name for name in file.schema_arrow.names if name in (*_OWN, *COLUMNS, "point")]
+            columns = [name for name in file.schema_arrow.names if name in (*_OWN, *COLUMNS, "point", "crc")]
             for batch in file.iter_batches(BATCH, columns=columns):
                 for row in batch.to_pylist():
                     if not asked or row["position"] is not None:
-                        own = (row["question"], row["key"], row["position"], row["failed"])
-                        yield Kept(*own, record_text(from_columns(row)))
+                        kept = Kept(*(row[name] for name in _OWN), record_text(from_columns(row)))
+                        if row["crc"] != zlib.crc32(kept.record.encode()):
+                            raise ValueError("a row is not as it was written")
+                        yield kept
     except (pyarrow.ArrowException, OSError, KeyError, ValueError, TypeError) as error:
         reason = str(error).partition("\n")[0]
         raise StoreError(
@@ -116,7 +119,7 @@ def _schema(pyarrow: Any, rows: Iterable[Kept]) -> Any:
              "bool": pyarrow.bool_(), "text": pyarrow.string()}  # fmt: skip
     fields = [pyarrow.field(name, types[_widest(kinds.get(name, set()), name)]) for name in names]
     own = [("question", pyarrow.binary()), ("key", pyarrow.binary()), ("position", pyarrow.int64()),
-           ("failed", pyarrow.bool_()), ("point", pyarrow.string())]  # fmt: skip
+           ("failed", pyarrow.bool_()), ("crc", pyarrow.int64()), ("point", pyarrow.string())]  # fmt: skip
     return pyarrow.schema([*fields, *(pyarrow.field(*each) for each in own)], metadata={b"opcount": SCHEMA})
 
 
@@ -146,6 +149,7 @@ def _table(pyarrow: Any, schema: Any, batch: list[Kept]) -> Any:
     columns: dict[str, list[Any]] = {name: [] for name in schema.names}
     for row in batch:
         values = {**to_columns(json.loads(row.record)), **{name: getattr(row, name) for name in _OWN}}
+        values["crc"] = zlib.crc32(row.record.encode())
         for name, cells in columns.items():
             cells.append(values.get(name))
     arrays = [pyarrow.array(_as(columns[field.name], str(field.type)), type=field.type) for field in schema]

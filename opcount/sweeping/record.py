@@ -19,7 +19,7 @@ RESULT = (*WHOLE, "complete", "uncounted", "execution", "seconds", "error")
 COLUMNS = (*RESULT, "build", "inputs", "convention", "version")
 """Every column but those of the point itself."""
 
-RESERVED = frozenset({*COLUMNS, "question", "key", "position", "failed", "point"})
+RESERVED = frozenset({*COLUMNS, "question", "key", "position", "failed", "point", "crc"})
 
 
 def failed(error: str, seconds: float) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Future
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pickle import PicklingError
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -231,6 +232,8 @@ class _Run:
         error = None if future.cancelled() else future.exception()
         if isinstance(error, (ExecutorError, InputError)):
             raise error
+        if isinstance(error, PicklingError):
+            raise InputError(f"the executor cannot send build to where it counts: {error}") from error
         if isinstance(error, BrokenExecutor):
             raise ExecutorError(f"the executor broke: {in_short(error)}; what was done is kept") from error
         if future.cancelled() or error is not None:

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 from opcount.errors import InputError, StoreError
 from opcount.sweeping.lock import Lock
+from opcount.sweeping.record import COLUMNS
 
 PARQUET, SQLITE = (".parquet",), (".sqlite", ".sqlite3", ".db")
 APPLICATION, VERSION = 0x6F706373, 1  # "opcs"
@@ -272,5 +273,6 @@ def _remove(journal: Path) -> None:
 
 
 def record_text(record: dict[str, Any]) -> str:
-    """A record as the JSON it is kept as."""
-    return json.dumps(record, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    """A record as the JSON it is kept as: one text for one record."""
+    ordered = {"point": record["point"], **{name: record.get(name) for name in COLUMNS}}
+    return json.dumps(ordered, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
