@@ -6,6 +6,7 @@ import ctypes
 import os
 import signal
 import threading
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from torch import nn
 def dense(width: int, depth: int = 1) -> nn.Module:
     """Linear layers of one width on 8 features: ``8 w + (d - 1) w²`` MACs a sample."""
     sizes = [8, *[width] * depth]
-    return nn.Sequential(*(nn.Linear(one, other) for one, other in zip(sizes, sizes[1:])))
+    return nn.Sequential(*(nn.Linear(one, other) for one, other in pairwise(sizes)))
 
 
 def counted_dense(width: int, log: str) -> nn.Module:

@@ -60,13 +60,10 @@ def _identity(word: str) -> Identity:
 @lru_cache(maxsize=4096)
 def _builder(word: str) -> Any:
     """What a name in a module stands for; None for a target of another source."""
-    from opcount.targets.from_module import named
-    from opcount.targets.registry import known
+    from opcount.targets.from_module import SOURCE, named
+    from opcount.targets.registry import source_of
 
-    prefix, colon, _ = word.partition(":")
-    if not colon or prefix in known() or "/" in word or prefix.endswith(".py"):
-        return None
-    return named(word)
+    return named(word) if source_of(word)[0] is SOURCE else None
 
 
 def is_pattern(word: str) -> bool:
@@ -82,13 +79,15 @@ def expand(words: Iterable[str]) -> list[dict[str, Any]]:
     """The points of targets and patterns, each target once.
 
     Raises:
-        TargetError: nothing fits a pattern.
+        TargetError: nothing fits a pattern, or there is no such module or name.
 
     >>> expand(["lenet.models:*", "lenet.models:Regular"])
     [{'target': 'lenet.models:Depthwise'}, {'target': 'lenet.models:Regular'}]
     """
     found: dict[str, None] = {}
     for word in words:
+        if not is_pattern(word):
+            _builder(word)  # which sees that there is such a thing
         found.update(dict.fromkeys(_fitting(word) if is_pattern(word) else [word]))
     return [{TARGET: word} for word in found]
 

@@ -95,7 +95,8 @@ def read(path: str, *, asked: bool = False) -> Iterator[Kept]:
             for batch in file.iter_batches(BATCH, columns=columns):
                 for row in batch.to_pylist():
                     if not asked or row["position"] is not None:
-                        kept = Kept(*(row[name] for name in _OWN), record_text(from_columns(row)))
+                        question, key, position, failed = (row[name] for name in _OWN)
+                        kept = Kept(question, key, position, failed, record_text(from_columns(row)))
                         if row["crc"] != zlib.crc32(kept.record.encode()):
                             raise ValueError("a row is not as it was written")
                         yield kept
