@@ -3,7 +3,7 @@
     python -m benchmarks.sweep [--points 10000] [--write]
 
 1. Points a second for a MobileNet-like space (width, resolution, depth, expansion and kernel) in processes, beside a
-   plain loop over ``profile`` and the same loop over PyTorch's FlopCounterMode on the meta device. The loops are measured
+   plain loop over ``profile`` and one over PyTorch's FlopCounterMode on the meta device. The loops are measured
    on a part of the space, spread over all of it; the sweep on the whole of it. All three build every model.
 2. The memory of the process that sweeps, for 1,000 and for 100,000 points that cost next to nothing to count.
 3. A Dask cluster of this machine with one worker and with two.

@@ -13,9 +13,9 @@ import argparse
 import fnmatch
 import json
 import sys
-import time
+import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -24,8 +24,9 @@ from torch import nn
 from torchvision import models
 
 from benchmarks.environment import environment, write
-from opcount import Profile, profile, vision
+from opcount import sweep, vision
 from opcount.ops import FIGURES
+from opcount.targets import Target
 
 FAMILIES = {
     "classification": models,
@@ -98,31 +99,34 @@ def build(name: str, family: str) -> tuple[nn.Module, Any]:
     return model, vision.example_input(builder, model)
 
 
-def count(name: str, family: str) -> tuple[Profile, Any]:
-    """The profile of one model, and its input."""
+def target(family: str, name: str) -> Target:
+    """One model of the zoo, as other processes build it."""
     torch.manual_seed(SEED)
     model, inputs = build(name, family)
-    with torch.no_grad():
-        if family not in ("detection", "optical_flow"):  # what asks for values cannot run on meta
-            model.to("meta")
-        return profile(model, inputs), inputs
+    if family not in ("detection", "optical_flow"):  # what asks for values cannot run on meta
+        model.to("meta")
+    return Target(name, model.requires_grad_(False), inputs)
 
 
-def entries(family: str, pattern: str = "*") -> Iterator[Entry]:
-    """Count the models of a family, one after another."""
-    for name in names(family, pattern):
-        begin = time.perf_counter()
-        counted, _ = count(name, family)
-        yield Entry(
-            name=name,
-            family=family,
-            input=" + ".join("x".join(map(str, shape)) for shape in counted.inputs),
-            published_gmacs=published(name)[0],
-            figures={figure: getattr(counted.ops, figure) for figure in FIGURES},
-            params=counted.params,
-            uncounted=sorted({item.name for item in counted.uncounted}),
-            seconds=round(time.perf_counter() - begin, 2),
-        )
+def entries(families: Iterable[str], pattern: str = "*") -> Iterator[Entry]:
+    """Count the models of some families, each in a process of its own kind."""
+    from benchmarks import zoo  # by the name that other processes know it by
+
+    points = [{"family": family, "name": name} for family in families for name in names(family, pattern)]
+    with tempfile.TemporaryDirectory() as folder:
+        for found in sweep(zoo.target, points, store=f"{folder}/zoo.sqlite", time_limit=1800):
+            if found["error"] is not None:
+                raise RuntimeError(f"{found['name']}: {found['error']}")
+            yield Entry(
+                name=found["name"],
+                family=found["family"],
+                input=found["called_with"],
+                published_gmacs=published(found["name"])[0],
+                figures={figure: found[figure] for figure in FIGURES},
+                params=found["params"],
+                uncounted=list(found["uncounted"]),
+                seconds=round(found["seconds"], 2),
+            )
 
 
 def row(entry: Entry) -> str:
@@ -165,10 +169,9 @@ def main() -> int:
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     found: list[Entry] = []
-    for family in options.family or FAMILIES:
-        for entry in entries(family, options.models):
-            found.append(entry)
-            print(row(entry), f"{entry.seconds} s", flush=True)
+    for entry in entries(options.family or FAMILIES, options.models):
+        found.append(entry)
+        print(row(entry), f"{entry.seconds} s", flush=True)
     if options.write:
         write("zoo.md", table(found))
         golden = [asdict(entry) for entry in found]

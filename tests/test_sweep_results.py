@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +127,7 @@ def test_an_accuracy_of_ones_own(results: Results) -> None:
 
 
 def test_tables(results: Results) -> None:
-    assert results.render("csv").splitlines()[1].startswith("fine,3,24,24,0,0,0,24,48,27,True,,shapes,")
+    assert results.render("csv").splitlines()[1].startswith("fine,3,24,24,0,0,0,24,48,27,True,,shapes,1x8,")
     data = json.loads(results.render("json"))
     assert (data["schema"], len(data["rows"]), data["rows"][5]["error"]) == (
         "opcount-sweep/1",
@@ -166,15 +164,12 @@ def test_plot(results: Results, tmp_path: Path) -> None:
         results.plot(str(tmp_path / "front.doc"))
 
 
-CHROMIUM = os.environ.get("OPCOUNT_CHROMIUM") or next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None
-)
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium to look with")
 def test_the_page_in_a_browser(tmp_path: Path) -> None:
     api = pytest.importorskip("playwright.sync_api", reason="the page is looked at with playwright")
-    pytest.importorskip("mpld3", reason="the page is drawn by d3 as mpld3 ships it, which is not installed")
+    from tests.test_page import CHROMIUM  # skips where what draws the page is not installed
+
+    if CHROMIUM is None:
+        pytest.skip("no Chromium to look with")
     hostile = "</script><img src=x onerror=window.hacked=1>"
     space = [{"width": width, "name": hostile} for width in (1, 4, 2)] + [{"width": -1, "name": "bad"}]
     build = lambda width, name: spaces.dense(width)  # noqa: E731

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from opcount.errors import InputError, SchemaError
 from opcount.parsing import listed
@@ -110,7 +112,8 @@ def write_bytes(path: str, data: bytes) -> None:
         if _is_device(path):
             Path(path).write_bytes(data)
         else:
-            _replace(target, data)
+            with replacing(target) as file:
+                file.write(data)
     except OSError as error:
         raise InputError(f"cannot write to {path!r}: {error.strerror or error}") from error
 
@@ -120,12 +123,14 @@ def _is_device(path: str) -> bool:
     return Path(path).exists() and not Path(path).is_file()
 
 
-def _replace(target: Path, data: bytes) -> None:
+@contextmanager
+def replacing(target: Path) -> Iterator[BinaryIO]:
+    """A new file to write, which takes the place of another when it is whole and on the disk; else nothing changes."""
     mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else 0o666 & ~_umask()
     handle, name = tempfile.mkstemp(prefix=f".{target.name[:40]}.", suffix=".part", dir=target.parent)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.chmod(name, mode)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from opcount.errors import MissingExtraError, StoreError
+from opcount.report.files import replacing
 from opcount.sweeping.record import COLUMNS, WHOLE, from_columns, to_columns
 
 if TYPE_CHECKING:
@@ -55,27 +55,15 @@ def write(path: str, rows: Callable[[], Iterable[Kept]]) -> None:
     """
     pyarrow, parquet = needed()
     schema = _schema(pyarrow, rows())
-    target = Path(os.path.realpath(path))
-    name = ""
+    options = {"compression": "zstd", "write_page_checksum": True}
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{target.name[:40]}.", suffix=".part", dir=target.parent)
-        with os.fdopen(handle, "wb") as file:
-            options = {"compression": "zstd", "write_page_checksum": True}
-            with parquet.ParquetWriter(file, schema, **options) as writer:
-                for batch in _batches(rows()):
-                    writer.write_table(_table(pyarrow, schema, batch))
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o666 & ~_umask())
-        os.replace(name, target)
-    except BaseException as error:
-        if name and os.path.exists(name):
-            os.unlink(name)
-        if isinstance(error, OSError):
-            raise StoreError(
-                f"{path!r} cannot be written: {error.strerror or error}; the rows are kept in {path}.journal"
-            ) from error
-        raise
+        with replacing(Path(os.path.realpath(path))) as file, parquet.ParquetWriter(file, schema, **options) as writer:
+            for batch in _batches(rows()):
+                writer.write_table(_table(pyarrow, schema, batch))
+    except OSError as error:
+        raise StoreError(
+            f"{path!r} cannot be written: {error.strerror or error}; the rows are kept in {path}.journal"
+        ) from error
 
 
 def read(path: str, *, asked: bool = False) -> Iterator[Kept]:
@@ -169,9 +157,3 @@ def _batches(rows: Iterable[Kept]) -> Iterator[list[Kept]]:
     each = iter(rows)
     while batch := list(islice(each, BATCH)):
         yield batch
-
-
-def _umask() -> int:
-    mask = os.umask(0)  # the only way to read it
-    os.umask(mask)
-    return mask

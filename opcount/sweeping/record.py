@@ -13,7 +13,7 @@ from opcount.sweeping.plain import from_plain
 WHOLE = (*FIGURES, "total", "params")
 """The columns that are whole numbers, or empty where counting failed."""
 
-RESULT = (*WHOLE, "complete", "uncounted", "execution", "seconds", "error")
+RESULT = (*WHOLE, "complete", "uncounted", "execution", "called_with", "seconds", "error")
 """What counting a point gives."""
 
 COLUMNS = (*RESULT, "build", "inputs", "convention", "version")

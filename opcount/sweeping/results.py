@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from opcount.errors import InputError, MissingExtraError
+from opcount.errors import InputError
 from opcount.parsing import did_you_mean, listed
 from opcount.sweeping.expressions import Condition
 from opcount.sweeping.pareto import front
@@ -246,11 +246,6 @@ class Results:
             raise InputError(f"there is no column {name!r}{meant}")
 
 
-def read_sweep(store: str) -> Results:
-    """As :meth:`Results.read`."""
-    return Results.read(store)
-
-
 def _sortable(value: Any) -> tuple[int, Any]:
     """Numbers before words before all else, each among its own kind."""
     if isinstance(value, (int, float)):
@@ -260,16 +255,3 @@ def _sortable(value: Any) -> tuple[int, Any]:
 
 def _hashable(value: Any) -> Any:
     return repr(value) if isinstance(value, (list, dict, tuple)) else value
-
-
-def pandas_needed() -> Any:
-    """pandas.
-
-    Raises:
-        MissingExtraError: it is not installed.
-    """
-    try:
-        import pandas
-    except ImportError:
-        raise MissingExtraError("to_dataframe() needs pandas, which is not installed: pip install pandas") from None
-    return pandas

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from opcount.errors import InputError
+from opcount.errors import InputError, MissingExtraError
 from opcount.parsing import did_you_mean, listed
 from opcount.report import render_table
 from opcount.report.digits import plural
@@ -113,9 +113,10 @@ def _number(name: str, value: Any) -> Any:
 
 def dataframe(rows: list[dict[str, Any]], columns: Iterable[str]) -> pandas.DataFrame:
     """The rows as a DataFrame."""
-    from opcount.sweeping.results import pandas_needed
-
-    pandas = pandas_needed()
+    try:
+        import pandas
+    except ImportError:
+        raise MissingExtraError("to_dataframe() needs pandas, which is not installed: pip install pandas") from None
     return pandas.DataFrame({name: _series(pandas, name, rows) for name in columns})
 
 

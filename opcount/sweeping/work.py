@@ -12,6 +12,7 @@ from opcount.errors import InputError, OpCountError
 from opcount.ops import Convention
 from opcount.sweeping.plain import to_plain
 from opcount.sweeping.record import failed
+from opcount.targets.building import described
 
 _LONGEST = 500
 
@@ -73,6 +74,7 @@ def _counted(built: Any, task: Task, execution: str) -> dict[str, Any]:
         "complete": counted.complete,
         "uncounted": sorted({item.name for item in counted.uncounted}),
         "execution": counted.execution,
+        "called_with": " + ".join("x".join(map(str, shape)) or "scalar" for shape in counted.inputs),
         "error": None,
     }
 
@@ -83,9 +85,7 @@ def in_short(error: BaseException) -> str:
     >>> in_short(ValueError("no\\n  luck")), in_short(InputError("give a size"))
     ('ValueError: no luck', 'give a size')
     """
-    text = " ".join(str(error).split())
-    if not isinstance(error, OpCountError):
-        text = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    text = " ".join(str(error).split()) if isinstance(error, OpCountError) else described(error)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …"
 
 
