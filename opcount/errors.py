@@ -46,6 +46,14 @@ class ScalingError(OpCountError):
     """No exact law can be stated for the sizes asked for; the message says which size, and what to try."""
 
 
+class StoreError(OpCountError):
+    """The store of a sweep is damaged, in use, of another version, or cannot be written."""
+
+
+class ExecutorError(OpCountError):
+    """A sweep's workers cannot be started, or were lost for good; what they had done is kept."""
+
+
 def described(error: BaseException) -> str:
     """An exception in one line, even one that cannot say what it is about.
 
@@ -57,11 +65,3 @@ def described(error: BaseException) -> str:
     except Exception:  # whatever a stranger's __str__ may raise
         text = ""
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
-class StoreError(OpCountError):
-    """The store of a sweep is damaged, in use, of another version, or cannot be written."""
-
-
-class ExecutorError(OpCountError):
-    """A sweep's workers cannot be started, or were lost for good; what they had done is kept."""

@@ -108,7 +108,7 @@ def test_strict_fails_for_what_failed(capsys: pytest.CaptureFixture[str]) -> Non
         (["space.toml", "--workers", "0"], "whole number of 1"),
         (["space.toml", "--memory-limit", "much"], "amount of memory"),
         (["space.toml", "--store", "rows.csv"], "ends in none of"),
-        (["space.toml", "--store", "rows.sqlite", "--dask", "nonsense"], "Dask scheduler"),
+        (["space.toml", "--store", "rows.sqlite", "--dask", "nonsense://there"], "Dask scheduler"),
         (["nothing.sqlite"], "there is no store"),
         (["nothing.models:*"], "no module"),
         (["nothing"], "no target"),

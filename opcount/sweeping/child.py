@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import gc
 import os
-import pickle
 import signal
 import sys
 import threading
 from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any, BinaryIO
+
+from opcount.sweeping.wire import receive, send, unpacked
 
 _FULL = ("MemoryError", "can't allocate memory", "DefaultCPUAllocator", "Cannot allocate memory")
 
@@ -28,30 +29,15 @@ def serve() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     frames: SimpleQueue[bytes] = SimpleQueue()
     threading.Thread(target=_listen, args=(requests, frames), daemon=True).start()
-    limit, seconds, pickled = pickle.loads(frames.get())
+    limit, seconds, pickled = unpacked(frames.get())
     send(replies, _prepared(limit, pickled))
     while True:
-        task = pickle.loads(frames.get())
+        task = unpacked(frames.get())
         _forget_what_was_printed()
         if seconds is not None and hasattr(signal, "alarm"):
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
             signal.alarm(int(seconds) + 30)  # should the one who watches the time be gone
         send(replies, _answer(task, limit))
-
-
-def send(stream: BinaryIO, value: Any) -> None:
-    """Write one value behind its length."""
-    data = pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
-    stream.write(len(data).to_bytes(8, "big") + data)
-    stream.flush()
-
-
-def receive(stream: BinaryIO) -> bytes | None:
-    """The next value as it was pickled; None if there will be none."""
-    head = stream.read(8)
-    size = int.from_bytes(head, "big")
-    data = stream.read(size) if len(head) == 8 else b""
-    return data if len(head) == 8 and len(data) == size else None
 
 
 _BUILDER: list[Any] = []
@@ -68,7 +54,7 @@ def _prepared(limit: int | None, pickled: bytes) -> str:
         from opcount.sweeping.unfilled import Builder
 
         torch.set_num_threads(1)
-        _BUILDER.append(Builder(pickle.loads(pickled)))
+        _BUILDER.append(Builder(unpacked(pickled)))
     except BaseException as error:
         return in_short(error)
     if limit is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 import sys
 import time
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from typing import Any, Protocol
 
 from opcount.errors import ExecutorError, InputError, MissingExtraError
 from opcount.sweeping.guarding import Order, Processes, guarded
+from opcount.sweeping.wire import packed
 from opcount.sweeping.work import Task, count_point
 
 TIME_LIMIT = 300.0
@@ -155,7 +155,7 @@ def pickled(build: Callable[..., Any]) -> bytes:
         "from concurrent.futures"
     )
     try:
-        data = pickle.dumps(build)
+        data = packed(build)
     except Exception as error:
         raise InputError(f"build is {name}, which other processes cannot import: {remedy}") from error
     if b"__main__" in data:

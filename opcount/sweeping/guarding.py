@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import pickle
 import signal
 import subprocess
 import sys
@@ -16,11 +15,11 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from opcount.errors import ExecutorError, InputError
-from opcount.sweeping.child import receive, send
 from opcount.sweeping.record import failed
+from opcount.sweeping.wire import receive, send, unpacked
 from opcount.sweeping.work import Task
 
 STARTING = 300.0
@@ -60,7 +59,7 @@ class Process:
         self._printed, self._words = tempfile.TemporaryFile(), ""  # noqa: SIM115  as long as the process
         environment = {**os.environ, **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")}
         try:
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # noqa: S603  this very interpreter, with a program of ours
                 [sys.executable, "-c", _BOOT, json.dumps(sys.path)],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._printed, env=environment,
                 start_new_session=True, bufsize=-1,
@@ -129,17 +128,15 @@ class Process:
         if watch is not None:
             watch.daemon = True
             watch.start()
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
         try:
-            send(self._process.stdin, value)  # type: ignore[arg-type]
-            frame = receive(self._process.stdout)  # type: ignore[arg-type]
+            send(cast(BinaryIO, self._process.stdin), value)
+            frame = receive(cast(BinaryIO, self._process.stdout))
         except (OSError, ValueError):  # the pipe is broken or closed: it is gone
             frame = None
         finally:
             if watch is not None:
                 watch.cancel()
-        return (None if frame is None else pickle.loads(frame)), frame is None and late.is_set()
+        return (None if frame is None else unpacked(frame)), frame is None and late.is_set()
 
 
 def _telling(lines: list[str]) -> str:

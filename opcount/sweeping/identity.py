@@ -9,12 +9,13 @@ from __future__ import annotations
 import functools
 import hashlib
 import inspect
-import pickle
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType
 from typing import Any
+
+from opcount.sweeping.wire import packed
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def _code(code: CodeType) -> Iterator[bytes]:
 
 def _pickled(value: Any) -> bytes:
     try:
-        return pickle.dumps(value, protocol=4)
+        return packed(value)
     except Exception:  # whatever a stranger's object raises: what it prints as tells it from others
         return repr(value).encode("utf-8", "backslashreplace")
 

