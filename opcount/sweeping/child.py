@@ -37,7 +37,10 @@ def serve() -> None:
         if seconds is not None and hasattr(signal, "alarm"):
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
             signal.alarm(int(seconds) + 30)  # should the one who watches the time be gone
-        send(replies, _answer(task, limit))
+        answer = _answer(task, limit)
+        if hasattr(signal, "alarm"):
+            signal.alarm(0)
+        send(replies, answer)
 
 
 _BUILDER: list[Any] = []

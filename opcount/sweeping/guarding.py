@@ -192,8 +192,10 @@ class Processes:
                 process.end()
                 continue
             with self._lock:
-                self._busy.add(process)
-            return process
+                if not self._closed:
+                    self._busy.add(process)
+                    return process
+            process.end()
 
     def _give_back(self, process: Process) -> None:
         with self._lock:
