@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 import time
@@ -178,10 +179,15 @@ def connect(address: str) -> Any:
         ) from None
     client: Any = distributed.Client
     try:
+        asyncio.run(_reach(distributed, address))  # a client that finds nobody leaves threads behind
         return client(address, timeout=10, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise InputError(f"there is no Dask scheduler at {address!r} ({reason}); write tcp://HOST:8786") from None
+
+
+async def _reach(distributed: Any, address: str) -> None:
+    await (await distributed.comm.connect(address, timeout=10)).close()
 
 
 def _client(executor: Any) -> Any:
