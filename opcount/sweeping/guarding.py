@@ -191,11 +191,16 @@ class Processes:
             elif process.order != order or not process.fit:
                 process.end()
                 continue
-            with self._lock:
-                if not self._closed:
-                    self._busy.add(process)
-                    return process
+            if self._lend(process):
+                return process
             process.end()
+
+    def _lend(self, process: Process) -> bool:
+        """Take note of a process that is to count, unless all was ended meanwhile."""
+        with self._lock:
+            if not self._closed:
+                self._busy.add(process)
+            return not self._closed
 
     def _give_back(self, process: Process) -> None:
         with self._lock:
