@@ -166,7 +166,8 @@ def test_plot(results: Results, tmp_path: Path) -> None:
 
 def test_the_page_in_a_browser(tmp_path: Path) -> None:
     api = pytest.importorskip("playwright.sync_api", reason="the page is looked at with playwright")
-    from tests.test_page import CHROMIUM  # skips where what draws the page is not installed
+    pytest.importorskip("mpld3", reason="what draws the page is not installed")
+    from tests.browsing import CHROMIUM
 
     if CHROMIUM is None:
         pytest.skip("no Chromium to look with")
