@@ -8,6 +8,9 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+ONE_CHANNEL = (1, (1, 1), (1, 1))
+"""Input channels, kernel and stride of what is done another way."""
+
 Model = TypeVar("Model", bound=nn.Module)
 
 
@@ -28,13 +31,12 @@ def arrange(model: Model) -> Model:
     """
     model.to(memory_format=torch.channels_last)
     for layer in model.modules():
-        if isinstance(layer, nn.Conv2d) and layer.in_channels == 1 and layer.kernel_size == (1, 1):
+        if isinstance(layer, nn.Conv2d) and (layer.in_channels, layer.kernel_size, layer.stride) == ONE_CHANNEL:
             layer.forward = MethodType(_broadcast, layer)  # type: ignore[method-assign]
     return model
 
 
 def _broadcast(layer: nn.Conv2d, images: Tensor) -> Tensor:
-    """What a 1x1 convolution of one channel and stride 1 does."""
-    if layer.bias is None:
-        return images * layer.weight.view(1, -1, 1, 1)
-    return torch.addcmul(layer.bias.view(1, -1, 1, 1), images, layer.weight.view(1, -1, 1, 1))
+    """What a 1x1 convolution of one channel with stride 1 does."""
+    product = layer.weight.view(1, -1, 1, 1)
+    return images * product if layer.bias is None else torch.addcmul(layer.bias.view(1, -1, 1, 1), images, product)

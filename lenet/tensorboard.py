@@ -16,6 +16,19 @@ if TYPE_CHECKING:
 FIGURES = ("train_loss", "train_accuracy", "test_loss", "test_accuracy", "images_per_second", "lr")
 
 
+def summary_writer() -> type[SummaryWriter]:
+    """PyTorch's writer of event files.
+
+    Raises:
+        StudyError: the package tensorboard, which it needs, is missing.
+    """
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise StudyError("--tensorboard needs tensorboard: pip install 'opcount[study]'") from error
+    return SummaryWriter
+
+
 class Board:
     """A context in which :meth:`told` adds an epoch to the event files in ``tensorboard/``.
 
@@ -28,14 +41,10 @@ class Board:
     """
 
     def __init__(self, folder: Path, epochs: list[Epoch]) -> None:
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError as error:
-            raise StudyError("--tensorboard needs tensorboard: pip install 'opcount[study]'") from error
         self.folder = folder / "tensorboard"
         self.done = {epoch.job: epoch.epoch for epoch in sorted(epochs, key=lambda epoch: epoch.epoch)}
         self.writers: dict[Job, SummaryWriter] = {}
-        self._writer = SummaryWriter
+        self._writer = summary_writer()
 
     def __enter__(self) -> Board:
         return self

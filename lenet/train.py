@@ -26,7 +26,7 @@ from lenet.progress import Live
 from lenet.recipes import RECIPES, recipe_of
 from lenet.runs import begin, command_line, default_folder, description_of, locked, refuse_existing, settings_of
 from lenet.settings import Settings, describe
-from lenet.tensorboard import Board
+from lenet.tensorboard import Board, summary_writer
 from lenet.workers import Event, Work, in_turn, processors, side_by_side
 from opcount import OpCountError
 
@@ -120,6 +120,8 @@ def _plan(
     Raises:
         StudyError: something is refused.
     """
+    if options.tensorboard:
+        summary_writer()
     if options.resume:
         folder, data_folder = _resumable(options)
         settings = settings_of(folder)
@@ -155,7 +157,10 @@ def _begun(options: argparse.Namespace, group: Group, console: Console) -> tuple
     data = load(settings.dataset, data_folder, lambda text: _say(console, text))
     settings = replace(settings, dataset=data.name)
     work = Work(settings, data_folder, options.out or default_folder(settings))
-    return work, data.held_out(settings.holdout) if settings.holdout else data
+    data = data.held_out(settings.holdout) if settings.holdout else data
+    if data.sizes[0] < settings.smallest_batch:
+        raise StudyError(f"{data.sizes[0]} training images are too few: a batch has {settings.smallest_batch} at least")
+    return work, data
 
 
 def _train(plan: Plan, group: Group, console: Console, tensorboard: bool) -> None:

@@ -193,7 +193,7 @@ class Trainer:
         self.optimizer.step()
         self.schedule.step()
         right = (logits.detach().argmax(1) == labels).sum()
-        sums = self.group.total(torch.stack([plain.detach().double() * len(mine), right.double()]))
+        sums = self.group.total(torch.stack([plain.detach() * len(mine), right.to(plain.dtype)]))
         total, answers = sums.tolist()
         return total, answers
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -95,9 +96,23 @@ def _start(work: Work, job: Job) -> tuple[Connection, SpawnProcess]:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_trained, args=(work, job, theirs), daemon=True)
-    process.start()
+    with _deaf_to_interrupts():
+        process.start()
     theirs.close()
     return ours, process
+
+
+@contextlib.contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """What is started here ignores Ctrl-C from the first; the first process gets it too, and ends the others."""
+    if threading.current_thread() is not threading.main_thread():  # which alone may say so, and alone gets Ctrl-C
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _death(code: int) -> str:
@@ -106,7 +121,6 @@ def _death(code: int) -> str:
 
 def _trained(work: Work, job: Job, connection: Connection) -> None:
     """A process's whole life: train one job and send what happens; an error as its message."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process gets Ctrl-C too, and ends this one
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         for event in train(job, work.settings, work.data(), work.folder, torch.device("cpu"), Group()):

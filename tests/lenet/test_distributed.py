@@ -23,7 +23,7 @@ def torchrun(*words: object) -> subprocess.CompletedProcess[str]:
     """``torchrun --nproc-per-node 2 -m lenet.train``, with a port of its own."""
     argv = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "lenet.train"]
     env = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    return subprocess.run([*argv, *map(str, words)], cwd=ROOT, env=env, capture_output=True, text=True, timeout=300)
+    return subprocess.run([*argv, *map(str, words)], cwd=ROOT, env=env, capture_output=True, text=True, timeout=900)
 
 
 @pytest.mark.slow

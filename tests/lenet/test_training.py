@@ -127,6 +127,7 @@ def test_a_rate_beyond_reason(
         (("--dataset", "cifar"), "invalid choice: 'cifar'"),
         (("--holdout", 96), "--holdout is between 1 and 95 for digits, not 96"),
         (("--holdout", -1), "--holdout is between 1 and 95"),
+        (("--holdout", 95, "--recipe", "modern"), "1 training images are too few: a batch has 2 at least"),
         (("--epohcs", 3), "unrecognized arguments: --epohcs"),
     ],
 )
@@ -253,6 +254,7 @@ def test_a_missing_package(
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, module, None)
     assert lenet.train.main([*words, "--epochs", "1", "--out", str(tmp_path / "run")]) == 2
+    assert not (tmp_path / "run").exists()
     said = " ".join(capsys.readouterr().err.split())
     assert f"needs {extra}" in said or f"need {extra}" in said
     assert "pip install 'opcount[study]'" in said
