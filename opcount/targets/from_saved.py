@@ -18,8 +18,8 @@ def load(request: Request) -> Target:
     if not request.trust:
         raise TargetError(
             f"{request.word!r} looks like saved weights, which do not say what is computed with them, and is not "
-            "unpickled: name what builds the model, as in package.module:Name, or export it; if it is a scripted or pickled model that you trust, "
-            "--trust loads it, which may run what is in it"
+            "unpickled: name what builds the model, as in package.module:Name, or export it; if it is a scripted or "
+            "pickled model that you trust, --trust loads it, which may run what is in it"
         )
     from torch import nn
 

@@ -16,7 +16,7 @@ SOURCES = sorted((ROOT / "opcount").rglob("*.py"))
 NETWORK = {"socket", "ssl", "http", "urllib", "urllib3", "requests", "aiohttp", "httpx", "ftplib", "smtplib", "xmlrpc"}
 UNSAFE_MODULES = {"pickle", "shelve", "marshal", "dill", "joblib", "cloudpickle", "yaml"}
 TRUSTED = {"opcount/targets/from_saved.py"}
-"""What unpickles where the user says ``--trust``; without it the file is not even opened, which has a test of its own."""
+"""What unpickles where the user says ``--trust``; without it the file is not opened, which has a test of its own."""
 OWN_PIPES = {"opcount/sweeping/wire.py": {"pickle"}}
 """The one module that unpickles: what a process it started itself says over a pipe that nobody else has. No file."""
 UNSAFE_CALLS = {"eval", "exec", "compile"}
