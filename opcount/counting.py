@@ -11,7 +11,7 @@ from typing import Any
 from torch import fx, nn
 from torch.nn.parameter import is_lazy
 
-from opcount.errors import ForwardError, InputError, OpCountError, RuleError
+from opcount.errors import ForwardError, InputError, RuleError
 from opcount.graphs.onnx.counting import count_onnx, is_onnx, proto_of
 from opcount.graphs.ordering import in_order
 from opcount.graphs.signature import bind
@@ -27,7 +27,7 @@ from opcount.trace.remarks import remarks
 from opcount.trace.run import run_real
 from opcount.trace.shapes import run_shapes
 from opcount.trace.sight import unobserved
-from opcount.trace.skeleton import Skeleton, clone
+from opcount.trace.skeleton import Skeleton, clone, cloned
 from opcount.trace.standins import NeedsValues, StandIns
 
 
@@ -204,20 +204,6 @@ def checked(model: object, execution: str, convention: object) -> None:
     if not isinstance(model, nn.Module):
         hint = f"; make one first: {model.__name__}(...)" if isinstance(model, type) else ""
         raise InputError(f"profile() takes an nn.Module, not {type(model).__name__} {reprlib.repr(model)}{hint}")
-
-
-def cloned(model: nn.Module) -> Skeleton:
-    """A clone with values of its own.
-
-    Raises:
-        OpCountError: the model cannot be cloned.
-    """
-    try:
-        return clone(model)
-    except (TypeError, ValueError, RuntimeError, AttributeError) as error:
-        raise OpCountError(
-            f"{type(model).__name__} cannot be cloned, and opcount runs nothing else: {type(error).__name__}: {error}"
-        ) from error
 
 
 def _facts(skeleton: Skeleton) -> Iterator[ModuleFacts]:

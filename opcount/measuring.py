@@ -11,14 +11,14 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 from torch.utils._pytree import tree_leaves
 
-from opcount.errors import ForwardError, InputError, OpCountError
+from opcount.errors import ForwardError, InputError
 from opcount.inputs import call_arguments, home
 from opcount.occupancy import LayerMemory, Memory
 from opcount.trace.describe import dtype_name
 from opcount.trace.faking import Faker
 from opcount.trace.moving import Moved, Moves
 from opcount.trace.sight import unobserved
-from opcount.trace.skeleton import Skeleton, clone, walk
+from opcount.trace.skeleton import Skeleton, clone, cloned, walk
 from opcount.trace.storages import Storages, parts
 from opcount.trace.whole import run_whole
 
@@ -98,7 +98,7 @@ def _measured(
                     raise ForwardError(needs) from error
                 reason = str(error).partition("\n")[0]
         args, keywords = call_arguments(model, inputs, kwargs)
-        return _run(model, _clone(model), args, keywords, None, reason, details)
+        return _run(model, cloned(model), args, keywords, None, reason, details)
 
 
 def _by_shapes(model: nn.Module, inputs: Any, kwargs: Mapping[str, Any] | None, details: bool) -> Memory:
@@ -106,15 +106,6 @@ def _by_shapes(model: nn.Module, inputs: Any, kwargs: Mapping[str, Any] | None, 
     faker = Faker(home(model)[0])
     skeleton = clone(model, fake=faker)
     return _run(model, skeleton, faker.inputs(args), faker.inputs(keywords), faker, "", details)
-
-
-def _clone(model: nn.Module) -> Skeleton:
-    try:
-        return clone(model)
-    except (TypeError, ValueError, RuntimeError, AttributeError) as error:
-        raise OpCountError(
-            f"{type(model).__name__} cannot be cloned, and opcount runs nothing else: {type(error).__name__}: {error}"
-        ) from error
 
 
 def _run(

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn, optim
 
-from opcount.counting import checked, cloned, profile_of, shapes_of
+from opcount.counting import checked, profile_of, shapes_of
 from opcount.errors import BackwardError, ForwardError, InputError, RuleError
 from opcount.inputs import call_arguments
 from opcount.ledger import Ledger
@@ -20,7 +20,7 @@ from opcount.trace.backward import run_backward
 from opcount.trace.describe import spec_of
 from opcount.trace.guard import garbage_kept
 from opcount.trace.sight import unobserved
-from opcount.trace.skeleton import Skeleton, clone, walk
+from opcount.trace.skeleton import Skeleton, clone, cloned, walk
 
 Optimizer = str | optim.Optimizer
 

@@ -32,6 +32,7 @@ from opcount.trace.guard import process_state_kept
 from opcount.trace.observer import Observer, transformed
 from opcount.trace.operators import OperatorObserver
 from opcount.trace.run import call
+from opcount.trace.sight import unobserved
 from opcount.trace.skeleton import Skeleton, clone
 
 
@@ -90,12 +91,13 @@ def witness(model: nn.Module, inputs: Any = None, kwargs: Mapping[str, Any] | No
     Raises:
         OpCountError: as for :func:`opcount.profile`.
     """
-    try:
-        return _witness(model, inputs, kwargs, shapes_only=True)
-    except Exception as error:
-        if isinstance(error, OpCountError) and error.__cause__ is None:
-            raise
-        return _witness(model, inputs, kwargs, shapes_only=False)
+    with unobserved():
+        try:
+            return _witness(model, inputs, kwargs, shapes_only=True)
+        except Exception as error:
+            if isinstance(error, OpCountError) and error.__cause__ is None:
+                raise
+            return _witness(model, inputs, kwargs, shapes_only=False)
 
 
 def _witness(model: nn.Module, inputs: Any, kwargs: Mapping[str, Any] | None, *, shapes_only: bool) -> Seen:

@@ -108,25 +108,13 @@ def render_sheet(sheet: Sheet) -> str:
 
 def render_table(form: str, sheet: Sheet) -> str:
     """A sheet in one of the forms that are tables."""
-    if form == "plain":
-        from opcount.report.plain import plain
-
-        return plain(sheet)
-    if form in ("markdown", "github"):
-        from opcount.report.markdown import markdown
-
-        return markdown(sheet, "pipe" if form == "markdown" else form)
-    if form == "latex":
-        from opcount.report.latex import latex
-
-        return latex(sheet)
     if form == "html":
         from opcount.report.hypertext import hypertext
 
         return hypertext(sheet)
-    from opcount.report.terminal import text
+    from opcount.report.forms import table
 
-    return text(sheet)
+    return table(sheet, form, None, "a table")
 
 
 def render_text(

@@ -9,6 +9,7 @@ from functools import cached_property
 import torch
 from torch import nn
 
+from opcount.errors import OpCountError
 from opcount.trace.copying import Copier
 
 
@@ -72,3 +73,17 @@ def clone(
         copier = Copier(shapes_only=shapes_only, fake=fake)
         root = copier.run(model)
     return Skeleton(root, copier.modules)
+
+
+def cloned(model: nn.Module) -> Skeleton:
+    """A clone with values of its own.
+
+    Raises:
+        OpCountError: the model cannot be cloned.
+    """
+    try:
+        return clone(model)
+    except (TypeError, ValueError, RuntimeError, AttributeError) as error:
+        raise OpCountError(
+            f"{type(model).__name__} cannot be cloned, and opcount runs nothing else: {type(error).__name__}: {error}"
+        ) from error
