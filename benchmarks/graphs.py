@@ -61,7 +61,7 @@ def build(name: str) -> nn.Module:
         model: nn.Module = models.get_model(name, weights=None, **arguments).eval()
         with torch.no_grad():
             for label, tensor in (*model.named_parameters(), *model.named_buffers()):
-                if tensor.ndim == 1:
+                if tensor.ndim == 1 and tensor.is_floating_point():
                     tensor.uniform_(0.5, 1.5) if "var" in label or "weight" in label else tensor.uniform_(0.1, 0.2)
     return model
 
@@ -98,7 +98,19 @@ def compared(live: Profile, other: Profile) -> dict[str, Any]:
     changes = {kind: difference(after[kind], before[kind]) for kind in before}
     left = difference(theirs, ours)
     uncounted = sorted({item.name for item in other.uncounted})
-    return {"equal": live.ops == other.ops, "changes": changes, "left": left, "uncounted": uncounted}
+    found = {"equal": live.ops == other.ops, "changes": changes, "left": left, "uncounted": uncounted}
+    return {**found, "apart": biases_apart(changes["biases"], left)}
+
+
+def biases_apart(biases: dict[str, int], left: dict[str, int]) -> int:
+    """How many biases became additions of their own, which are taken out of what was moved and of what is left."""
+    apart = max(0, min(left.get("additions", 0), -biases.get("additions", 0)))
+    for figures, change in ((biases, apart), (left, -apart)):
+        if apart:
+            figures["additions"] += change
+            if not figures["additions"]:
+                del figures["additions"]
+    return apart
 
 
 def difference(after: OpCount, before: OpCount) -> dict[str, int]:
@@ -169,6 +181,7 @@ def shown(way: dict[str, Any] | None) -> str:
     if way is None:
         return ""
     parts = [f"{kind} {signed(change)}" for kind, change in way["changes"].items() if change]
+    parts += [f"{way['apart']:,} biases as additions of their own"] if way["apart"] else []
     parts += [f"other {signed(way['left'])}"] if way["left"] else []
     parts += [f"uncounted {', '.join(way['uncounted'])}"] if way["uncounted"] else []
     return "✓" if way["equal"] else "; ".join(parts)
