@@ -26,7 +26,8 @@ from opcount.report.escape import visible
 from opcount.report.forms import table
 from opcount.report.sheet import Column, Note, Row, Sheet
 
-_CACHES = ("past_key_values", "cache_params", "state", "mems")
+_CACHES = ("past_key_values", "cache_params", "cache", "state", "mems")
+"""What models call what they keep: the argument need not be called as the output is."""
 _SHOWN = ("multiplications", "additions", "macs")
 
 
@@ -219,9 +220,11 @@ class _Steps:
             raise ForwardError(
                 f"{type(self.model).__name__} cannot read a prompt by shapes alone: {problem}"
             ) from error
-        for name in _CACHES:
-            if name in self.takes and getattr(output, name, None) is not None:
-                return name, getattr(output, name)
+        outputs = (getattr(output, name, None) for name in _CACHES)
+        kept = next((cache for cache in outputs if cache is not None), None)
+        name = next((name for name in _CACHES if name in self.takes), None)
+        if kept is not None and name is not None:
+            return name, kept
         raise InputError(f"{type(self.model).__name__} keeps no cache of what it has read, so it does not generate")
 
 

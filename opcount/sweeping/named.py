@@ -81,7 +81,7 @@ def expand(words: Iterable[str]) -> list[dict[str, Any]]:
     Raises:
         TargetError: nothing fits a pattern, or there is no such module or name.
 
-    >>> expand(["lenet.models:*", "lenet.models:Regular"])
+    >>> expand(["lenet.models:Depthwise", "lenet.models:Re*"])
     [{'target': 'lenet.models:Depthwise'}, {'target': 'lenet.models:Regular'}]
     """
     found: dict[str, None] = {}
