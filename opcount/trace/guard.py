@@ -7,7 +7,7 @@ import random
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
@@ -96,22 +96,55 @@ def is_compiler_loaded() -> bool:
 _COMPILER = "torch._dynamo.eval_frame"
 
 
+class _Eager:
+    """The compiler held back by the first count that finds it, until the last has ended, whatever their threads."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.counts = 0
+        self.held: AbstractContextManager[None] | None = None
+
+    def enter(self) -> None:
+        with self.lock:
+            self.counts += 1
+            if self.held is None and is_compiler_loaded():  # else nothing has been compiled, and importing it is slow
+                self.held = _compiler_held()
+                self.held.__enter__()
+
+    def leave(self) -> None:
+        with self.lock:
+            self.counts -= 1
+            if self.counts == 0 and self.held is not None:
+                held, self.held = self.held, None
+                held.__exit__(None, None, None)
+
+
+_EAGER = _Eager()
+
+
 @contextmanager
 def nothing_compiled() -> Iterator[None]:
     """Functions under ``torch.compile`` run as they are written: the compiler would look at the observers as well."""
-    compiler: Any = sys.modules.get(_COMPILER)
-    if compiler is None:  # then nothing has been compiled, and importing it would take a second
+    _EAGER.enter()
+    try:
         yield
-    elif hasattr(torch.compiler, "set_stance"):
+    finally:
+        _EAGER.leave()
+
+
+@contextmanager
+def _compiler_held() -> Iterator[None]:
+    if hasattr(torch.compiler, "set_stance"):
         with torch.compiler.set_stance("force_eager"):
             yield
-    else:  # before PyTorch 2.6
-        kept = compiler._maybe_set_eval_frame
-        compiler._maybe_set_eval_frame = lambda _: None
-        try:
-            yield
-        finally:
-            compiler._maybe_set_eval_frame = kept
+        return
+    compiler: Any = sys.modules[_COMPILER]  # before PyTorch 2.6
+    kept = compiler._maybe_set_eval_frame
+    compiler._maybe_set_eval_frame = lambda _: None
+    try:
+        yield
+    finally:
+        compiler._maybe_set_eval_frame = kept
 
 
 @contextmanager

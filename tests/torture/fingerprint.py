@@ -56,6 +56,7 @@ def of_process() -> Print:
         "default device": torch.get_default_device(),
         "threads of torch": torch.get_num_threads(),
         "fast path": torch.backends.mha.get_fastpath_enabled(),
+        "compiler": _stance(),
         "dispatch modes": len(_get_current_dispatch_mode_stack()),
         "function modes": torch._C._len_torch_function_stack(),
         "functions": {name: _names(owner) for name, owner in _OWNERS.items()},
@@ -153,6 +154,13 @@ def _bits(tensor: Tensor) -> str:
 def _names(owner: Any) -> list[tuple[str, int]]:
     """What an owner's public names are bound to; what is imported on first use is not there before it."""
     return sorted((name, id(value)) for name, value in vars(owner).items() if callable(value))
+
+
+def _stance() -> str:
+    """What the compiler does; before it is imported what it will do."""
+    compiler: Any = sys.modules.get("torch._dynamo.eval_frame")
+    stance = getattr(compiler, "_stance", None)
+    return "default" if stance is None else stance.stance
 
 
 def _open_files() -> list[str]:

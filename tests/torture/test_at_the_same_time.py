@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from opcount import OpCount, profile
 from opcount.errors import ForwardError
+from opcount.trace.guard import nothing_compiled
 from tests.torture import fingerprint
 
 EXECUTIONS = ["auto", "real"]
@@ -74,6 +76,21 @@ def test_two_threads_one_model(execution: str) -> None:
     assert {ops for part in counted for ops in part} == {alone}
     assert fingerprint.differences(before[0], fingerprint.of_model(model)) == []
     assert fingerprint.differences(before[1], fingerprint.of_process()) == []
+
+
+@pytest.mark.skipif(not hasattr(torch.compiler, "set_stance"), reason="before PyTorch 2.6 the compiler has no stance")
+def test_the_compiler_is_given_back_by_counts_that_overlap() -> None:
+    """The second begins before the first ends and ends after it: each alone would put back what the other had set."""
+    import_module("torch._dynamo")
+    assert fingerprint.of_process()["compiler"] == "default"
+    first, second = nothing_compiled(), nothing_compiled()
+    first.__enter__()
+    second.__enter__()
+    assert fingerprint.of_process()["compiler"] == "force_eager"
+    first.__exit__(None, None, None)
+    assert fingerprint.of_process()["compiler"] == "force_eager"
+    second.__exit__(None, None, None)
+    assert fingerprint.of_process()["compiler"] == "default"
 
 
 def trained(steps: int, between: Callable[[nn.Module], None]) -> tuple[list[float], list[Tensor]]:
