@@ -213,3 +213,13 @@ def quiet() -> None:
 
 
 __all__ = ["Entry", "Growing", "count", "quiet", "table", "write"]
+
+
+def told(result: Growing, title: str, explained: Callable[[Entry], str], *, write_table: bool) -> int:
+    """Say what does not agree of all that was counted so far, which makes the exit code 1; if asked make the table."""
+    entries = list(result.read().values())
+    if write_table:
+        write(f"{result.path.stem}.md", table(title, entries, explained))
+    odd = [entry.name for entry in entries if entry.agrees is False or entry.uncounted or entry.figures is None]
+    print(f"{len(entries)} models, {len(odd)} to explain: {', '.join(odd) or 'none'}")
+    return 1 if odd else 0

@@ -16,7 +16,7 @@ from itertools import zip_longest
 
 import timm
 
-from benchmarks.model_zoo import Entry, Growing, count, quiet, table, write
+from benchmarks.model_zoo import Entry, Growing, count, quiet, told
 
 OVERSIZE = ("giant", "gigantic", "huge", "enormous", "_xx", "colossal")
 
@@ -50,12 +50,7 @@ def main() -> int:
     )
     for entry in result.grow(jobs):
         print(entry.family, entry.name, entry.macs, entry.agrees, *entry.uncounted, entry.problem, flush=True)
-    entries = list(result.read().values())
-    if options.write:
-        write("timm_zoo.md", table("timm's models", entries, explained))
-    odd = [entry.name for entry in entries if entry.agrees is False or entry.uncounted or entry.figures is None]
-    print(f"{len(entries)} models, {len(odd)} to explain: {', '.join(odd) or 'none'}")
-    return 1 if odd else 0
+    return told(result, "timm's models", explained, write_table=options.write)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from functools import partial
 from itertools import zip_longest
 from typing import Any
 
-from benchmarks.model_zoo import Entry, Growing, count, quiet, table, write
+from benchmarks.model_zoo import Entry, Growing, count, quiet, told
 from opcount.targets.from_transformers import HEADS, offline
 
 LAYERS = 4
@@ -107,12 +107,7 @@ def main() -> int:
             entry.problem,
             flush=True,
         )
-    entries = list(result.read().values())
-    if options.write:
-        write("transformers_zoo.md", table("Architectures of transformers", entries, explained))
-    odd = [entry.name for entry in entries if entry.agrees is False or entry.uncounted or entry.figures is None]
-    print(f"{len(entries)} models, {len(odd)} to explain: {', '.join(odd) or 'none'}")
-    return 1 if odd else 0
+    return told(result, "Architectures of transformers", explained, write_table=options.write)
 
 
 if __name__ == "__main__":

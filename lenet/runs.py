@@ -11,9 +11,7 @@ from typing import Any
 
 from lenet.errors import StudyError
 from lenet.files import make_folder, remove_parts, write_atomically
-from lenet.settings import Settings, settings_from
-
-SCHEMA = "lenet-run/1"
+from lenet.settings import RUN_SCHEMA, Settings, settings_from
 
 
 def begin(folder: Path, description: Mapping[str, Any]) -> None:
@@ -57,8 +55,8 @@ def description_of(folder: Path) -> dict[str, Any]:
         raise StudyError(f"there is no run to resume in {folder}: no run.json") from error
     except (OSError, ValueError) as error:
         raise StudyError(f"{path} cannot be read: {error}") from error
-    if not isinstance(saved, dict) or saved.get("schema") != SCHEMA:
-        raise StudyError(f"{path} is no {SCHEMA} file")
+    if not isinstance(saved, dict) or saved.get("schema") != RUN_SCHEMA:
+        raise StudyError(f"{path} is no {RUN_SCHEMA} file")
     return saved
 
 

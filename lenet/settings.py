@@ -14,6 +14,9 @@ from lenet.recipes import Recipe, recipe_of
 FRONTIER = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
 """The width multipliers of ``--frontier``."""
 
+RUN_SCHEMA = "lenet-run/1"
+"""What ``run.json`` says it is."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -132,7 +135,7 @@ def describe(settings: Settings, sizes: tuple[int, int], command: str, started: 
     """The content of ``run.json`` (``lenet-run/1``): the settings, and all that a reader of the run wants to know."""
     recipe = {name: value for name, value in asdict(settings.training).items() if name not in ("name", "lr")}
     return {
-        "schema": "lenet-run/1",
+        "schema": RUN_SCHEMA,
         "dataset": settings.data_name,
         "dataset_sizes": {"train": sizes[0], "test": sizes[1]},
         **recipe,

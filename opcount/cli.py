@@ -8,12 +8,12 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from opcount import extras, questions
 from opcount.errors import ForwardError, InputError, OpCountError, described
+from opcount.output import complain, put, show
 from opcount.parsing import (
     did_you_mean,
     nearest,
@@ -26,9 +26,7 @@ from opcount.parsing import (
 from opcount.report import FORMATS
 
 if TYPE_CHECKING:
-    from opcount.comparison import Comparison
     from opcount.report.progress import Progress
-    from opcount.report.sections import Section
     from opcount.report.view import View
     from opcount.result import Profile
 
@@ -86,17 +84,17 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _sweep(words[1:])
         return _run(_options(words))
     except KeyboardInterrupt:
-        _complain("interrupted")
+        complain("interrupted")
         return INTERRUPTED
     except OpCountError as error:
         _trace("--debug" in words)
-        _complain(f"error: {error}{_hint(error)}")
+        complain(f"error: {error}{_hint(error)}")
         return BAD_INPUT
     except Exception as error:  # a bug of ours: no traceback unless it was asked for
         debug = "--debug" in words
         _trace(debug)
         more = "" if debug else "; this is a bug in opcount: --debug shows where, and a report of it is welcome"
-        _complain(f"error: {described(error)}{more}")
+        complain(f"error: {described(error)}{more}")
         return BAD_INPUT
 
 
@@ -104,7 +102,7 @@ def _sweep(words: list[str]) -> int:
     from opcount.sweeping import command
 
     options = command.read(_Parser(), words)
-    text, well = command.answer(options, _complain)
+    text, well = command.answer(options, complain)
     if text:
         _say(text, options)
     return RIGHT if well else FAILED
@@ -242,17 +240,17 @@ def _run(options: argparse.Namespace) -> int:
         _write(options.html, lambda: render_page(subject, sections))
     if wanted is not None and extras.figure_path(options):
         extras.draw(profiles[0], wanted, options.output)
-        _complain(f"wrote {options.output}")
+        complain(f"wrote {options.output}")
     elif options.output is not None:
         from opcount.report import render
 
         _write(options.output, lambda: render(subject, form, remarks, view, sections))
     if options.output is None and options.html is None:
-        _show(subject, form, remarks, view, sections)
+        show(subject, form, remarks, view, sections)
     if _over_budget(options, profiles):
         return FAILED
     if options.strict and not subject.complete:
-        _complain("something was not counted, which --strict makes a failure")
+        complain("something was not counted, which --strict makes a failure")
         return FAILED
     return RIGHT
 
@@ -264,7 +262,7 @@ def _over_budget(options: argparse.Namespace, profiles: Sequence[Profile]) -> bo
     budgets = Budgets(**{name: getattr(options, name) for name in NAMES})
     excesses = [excess for profile in profiles for excess in budgets.check(profile)]
     for excess in excesses:
-        _complain("over budget: " + "\n".join(excess.said(f"--{excess.budget.replace('_', '-')}")))
+        complain("over budget: " + "\n".join(excess.said(f"--{excess.budget.replace('_', '-')}")))
     return bool(excesses)
 
 
@@ -274,9 +272,9 @@ def _commit(words: list[str]) -> int:
 
     outcome = committing.run(words, _Parser)
     if outcome.text:
-        _put(outcome.text)
+        put(outcome.text)
     for line in outcome.complaints:
-        _complain(line)
+        complain(line)
     return FAILED if outcome.failed else RIGHT
 
 
@@ -300,7 +298,7 @@ def _write(path: str, text: Callable[[], str]) -> None:
     from opcount.report.files import write
 
     write(path, text())
-    _complain(f"wrote {path}")
+    complain(f"wrote {path}")
 
 
 def _profiled(word: str, options: argparse.Namespace, progress: Progress) -> tuple[Profile, list[str]]:
@@ -323,87 +321,12 @@ def _only(counted: Profile, options: argparse.Namespace, remarks: list[str]) -> 
     return counted.only(options.only), [*remarks, f"only {options.only}"]
 
 
-def _show(
-    subject: Profile | Comparison,
-    form: str,
-    remarks: Sequence[Sequence[str]],
-    view: View,
-    sections: Sequence[Section],
-) -> None:
-    """Print it: in colour and as wide as the terminal on one, else in full."""
-    with _stdout():
-        if form == "rich" and _on_terminal():
-            from rich.console import Console
-
-            from opcount.report import render_rich
-
-            Console().print(render_rich(subject, remarks, view, sections), crop=False)
-        else:
-            sys.stdout.write(f"{_text(subject, form, remarks, view, sections)}\n")
-
-
-@contextmanager
-def _stdout() -> Iterator[None]:
-    """Where stdout is written to: in full, or the user is told why not.
-
-    Raises:
-        OpCountError: it cannot be written.
-    """
-    if sys.stdout is None:
-        raise OpCountError("the report cannot be written: stdout is closed; -o FILE writes to a file")
-    try:
-        yield
-        sys.stdout.flush()
-    except BrokenPipeError:  # whoever read it, such as head, has had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes at exit
-    except OSError as error:
-        raise OpCountError(f"the report cannot be written: {error.strerror or error}") from error
-
-
 def _say(text: str, options: argparse.Namespace) -> None:
     """Write the answer to a question: to a file, or on stdout."""
     if options.output is not None:
         _write(options.output, lambda: text)
     else:
-        _put(text)
-
-
-def _put(text: str) -> None:
-    """Write a text on stdout, in what its encoding can write."""
-    with _stdout():
-        try:
-            text.encode(sys.stdout.encoding or "utf-8")
-        except UnicodeEncodeError:
-            text = questions.to_ascii(text)
-        sys.stdout.write(f"{text}\n")
-
-
-def _on_terminal() -> bool:
-    from rich.console import Console
-
-    return Console().is_terminal
-
-
-def _text(
-    subject: Profile | Comparison,
-    form: str,
-    remarks: Sequence[Sequence[str]],
-    view: View,
-    sections: Sequence[Section],
-) -> str:
-    """The report as text that stdout's encoding can write."""
-    from opcount.report import escape, render, render_text
-
-    text = render(subject, form, remarks, view, sections)
-    try:
-        text.encode(sys.stdout.encoding or "utf-8")
-    except UnicodeEncodeError:
-        if form in ("json", "speedscope", "chrome-trace"):
-            return escape.json(text)
-        if form != "rich":
-            return escape.to_ascii(text)
-        return render_text(subject, remarks=remarks, view=view, sections=sections, ascii_only=True)
-    return text
+        put(text)
 
 
 def _hint(error: OpCountError) -> str:
@@ -421,18 +344,3 @@ def _trace(wanted: bool) -> None:
         import traceback
 
         traceback.print_exc()
-
-
-def _complain(message: str) -> None:
-    """Say it on stderr, in two lines at most, with nothing in it that a terminal would act on."""
-    from opcount.report.escape import to_ascii, visible
-
-    if sys.stderr is None:  # closed: the exit code has to say it
-        return
-    lines = [visible(" ".join(line.split())) for line in message.splitlines() if line.strip()][:2]
-    text = f"opcount: {chr(10).join(lines)}\n"
-    try:
-        text.encode(sys.stderr.encoding or "utf-8")
-    except UnicodeEncodeError:
-        text = to_ascii(text)
-    sys.stderr.write(text)

@@ -11,7 +11,7 @@ from typing import Any
 from torch import fx, nn
 from torch.nn.parameter import is_lazy
 
-from opcount.errors import ForwardError, InputError, RuleError
+from opcount.errors import ForwardError, InputError
 from opcount.graphs.onnx.counting import count_onnx, is_onnx, proto_of
 from opcount.graphs.ordering import in_order
 from opcount.graphs.signature import bind
@@ -26,9 +26,9 @@ from opcount.trace.guard import garbage_kept, is_compiler_loaded
 from opcount.trace.remarks import remarks
 from opcount.trace.run import run_real
 from opcount.trace.shapes import run_shapes
-from opcount.trace.sight import unobserved
 from opcount.trace.skeleton import Skeleton, clone, cloned
 from opcount.trace.standins import NeedsValues, StandIns
+from opcount.trace.trying import shapes_or_real
 
 
 def count(
@@ -52,19 +52,11 @@ def count(
     if program is not None:
         return _count_program(program, inputs, kwargs, convention, execution, layer_rules)
     checked(model, execution, convention)
-    with unobserved():
-        reason = ""
-        if execution != "real":
-            try:
-                return _uncompiled(lambda: _by_shapes_alone(model, inputs, kwargs, convention, layer_rules))
-            except (InputError, RuleError):
-                raise
-            except Exception as error:
-                if execution == "shapes":
-                    needs = f"shapes alone are not enough: {error}; execution='real' runs the model"
-                    raise ForwardError(needs) from error
-                reason = str(error).partition("\n")[0]
-        return _uncompiled(lambda: _by_running(model, inputs, kwargs, convention, layer_rules, reason))
+    return shapes_or_real(
+        execution,
+        lambda: _uncompiled(lambda: _by_shapes_alone(model, inputs, kwargs, convention, layer_rules)),
+        lambda reason: _uncompiled(lambda: _by_running(model, inputs, kwargs, convention, layer_rules, reason)),
+    )
 
 
 def _uncompiled(run: Callable[[], Profile]) -> Profile:

@@ -11,15 +11,15 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 from torch.utils._pytree import tree_leaves
 
-from opcount.errors import ForwardError, InputError
+from opcount.errors import InputError
 from opcount.inputs import call_arguments, home
 from opcount.occupancy import LayerMemory, Memory
 from opcount.trace.describe import dtype_name
 from opcount.trace.faking import Faker
 from opcount.trace.moving import Moved, Moves
-from opcount.trace.sight import unobserved
 from opcount.trace.skeleton import Skeleton, clone, cloned, walk
 from opcount.trace.storages import Storages, parts
+from opcount.trace.trying import shapes_or_real
 from opcount.trace.whole import run_whole
 
 
@@ -85,20 +85,16 @@ def _measured(
         raise InputError(f"memory is that of an nn.Module, not of {type(model).__name__} {model!r}")
     if execution not in ("auto", "shapes", "real"):
         raise InputError(f"execution is 'auto', 'shapes' or 'real', not {execution!r}")
-    with unobserved():
-        reason = ""
-        if execution != "real":
-            try:
-                return _by_shapes(model, inputs, kwargs, details)
-            except InputError:
-                raise
-            except Exception as error:
-                if execution == "shapes":
-                    needs = f"shapes alone are not enough: {error}; execution='real' runs the model"
-                    raise ForwardError(needs) from error
-                reason = str(error).partition("\n")[0]
-        args, keywords = call_arguments(model, inputs, kwargs)
-        return _run(model, cloned(model), args, keywords, None, reason, details)
+    return shapes_or_real(
+        execution,
+        lambda: _by_shapes(model, inputs, kwargs, details),
+        lambda reason: _by_running(model, inputs, kwargs, reason, details),
+    )
+
+
+def _by_running(model: nn.Module, inputs: Any, kwargs: Mapping[str, Any] | None, reason: str, details: bool) -> Memory:
+    args, keywords = call_arguments(model, inputs, kwargs)
+    return _run(model, cloned(model), args, keywords, None, reason, details)
 
 
 def _by_shapes(model: nn.Module, inputs: Any, kwargs: Mapping[str, Any] | None, details: bool) -> Memory:

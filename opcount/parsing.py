@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import difflib
 import re
+import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -185,3 +186,19 @@ def parse_count(text: str) -> int:
             f"(suffixes: k, M, G, T, powers of 1,000{hint})"
         )
     return int(digits) * 10**power if power >= 0 else int(digits[:power] or "0")
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """A text of TOML as a table.
+
+    Raises:
+        ValueError: it is none.
+
+    >>> parse_toml("[limits]\\ntime = 60")
+    {'limits': {'time': 60}}
+    """
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    return tomllib.loads(text)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 from opcount.budgets import NAMES as BUDGETS, Budgets, read as read_budgets
 from opcount.errors import InputError
 from opcount.ops import Convention
-from opcount.parsing import did_you_mean, listed, parse_size, visible
+from opcount.parsing import did_you_mean, listed, parse_size, parse_toml, visible
 from opcount.result import Profile
 
 LOCK = "opcount.lock"
@@ -113,12 +112,8 @@ def find_project(start: Path | None = None) -> Project:
 
 
 def _toml(path: Path) -> dict[str, Any]:
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return parse_toml(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:  # a TOMLDecodeError is a ValueError
         raise InputError(f"cannot read {str(path)!r}: {error}") from error
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 import shutil
 import sys
 from collections.abc import Callable, Mapping
@@ -97,23 +96,13 @@ def answer(question: str, options: argparse.Namespace) -> str:
     return answers[question](options, form, width)
 
 
-def to_ascii(text: str) -> str:
-    """An answer for an output that knows no more than ASCII.
-
-    >>> print(to_ascii("n · m = n·(L − 1)/4 + ⌊n/2⌋·K²"))
-    n - m = n*(L - 1)/4 + floor(n/2)*K^2
-    """
-    from opcount.report import escape
-
-    signs = str.maketrans(
-        {"²": "^2", "³": "^3", "⁴": "^4", "⌊": "floor(", "⌋": ")", "⌈": "ceil(", "⌉": ")", "Π": "prod ", "−": "-"}
-    )
-    return escape.to_ascii(re.sub(r"(?<=\S)·(?=\S)", "*", text).translate(signs))
+def _check_form(question: str, form: str, *others: str) -> None:
+    if form not in ("rich", "plain", *others):
+        raise InputError(f"--{question} is written as {' or as '.join(('text', *others))}, not as {form}")
 
 
 def _why(options: argparse.Namespace, form: str, width: int | None) -> str:
-    if form not in ("rich", "plain", "latex"):
-        raise InputError(f"--why is written as text or as latex, not as {form}")
+    _check_form("why", form, "latex")
     counted = _Subject(options).profile()
     explanation = counted.explain(options.why)
     return str(explanation.latex() if form == "latex" else explanation.text(width))
@@ -141,8 +130,7 @@ def _separate(options: argparse.Namespace, form: str, width: int | None) -> str:
 def _vary(options: argparse.Namespace, form: str, width: int | None) -> str:
     from opcount.scaling_laws import scaling
 
-    if form not in ("rich", "plain", "latex"):
-        raise InputError(f"--vary is written as text or as latex, not as {form}")
+    _check_form("vary", form, "latex")
     subject = _Subject(options)
     law = scaling(subject.model, subject.inputs, vary=options.vary, convention=subject.convention, name=subject.name)
     return str(law.latex(options.only) if form == "latex" else law.text(width, options.only))
@@ -151,8 +139,7 @@ def _vary(options: argparse.Namespace, form: str, width: int | None) -> str:
 def _audit(options: argparse.Namespace, form: str, width: int | None) -> str:
     from opcount.auditing import audit
 
-    if form not in ("rich", "plain"):
-        raise InputError(f"--audit is written as text, not as {form}")
+    _check_form("audit", form)
     subject = _Subject(options)
     found = audit(subject.model, subject.inputs, convention=subject.convention)
     return str(replace(found, by_layers=replace(found.by_layers, model=subject.name)))
@@ -180,8 +167,7 @@ def _versus(options: argparse.Namespace, form: str, width: int | None) -> str:
 def _sparsity(options: argparse.Namespace, form: str, width: int | None) -> str:
     from opcount.zeros import sparsity
 
-    if form not in ("rich", "plain"):
-        raise InputError(f"--sparsity is written as text, not as {form}")
+    _check_form("sparsity", form)
     subject = _Subject(options)
     found = sparsity(subject.model, subject.inputs, convention=subject.convention)
     return str(replace(found, dense=replace(found.dense, model=subject.name)))

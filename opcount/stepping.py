@@ -10,7 +10,7 @@ import torch
 from torch import nn, optim
 
 from opcount.counting import checked, profile_of, shapes_of
-from opcount.errors import BackwardError, ForwardError, InputError, RuleError
+from opcount.errors import InputError
 from opcount.inputs import call_arguments
 from opcount.ledger import Ledger
 from opcount.ops import Call, Convention, Event
@@ -19,8 +19,8 @@ from opcount.rules.optimizer import by_name, step_term
 from opcount.trace.backward import run_backward
 from opcount.trace.describe import spec_of
 from opcount.trace.guard import garbage_kept
-from opcount.trace.sight import unobserved
 from opcount.trace.skeleton import Skeleton, clone, cloned, walk
+from opcount.trace.trying import shapes_or_real
 
 Optimizer = str | optim.Optimizer
 
@@ -60,19 +60,11 @@ def count_step(
             ledger.on_event(event)
         return profile_of(model, skeleton, ledger, shapes, convention, replace(done, reason=reason))
 
-    with unobserved():
-        if execution == "real":
-            return run(False, "")
-        try:
-            with garbage_kept():
-                return run(True, "")
-        except (InputError, RuleError):
-            raise
-        except Exception as error:
-            if execution == "shapes":
-                kind = BackwardError if isinstance(error, BackwardError) else ForwardError
-                raise kind(f"shapes alone are not enough: {error}; execution='real' runs the model") from error
-            return run(False, str(error).partition("\n")[0])
+    def by_shapes() -> Profile:
+        with garbage_kept():
+            return run(True, "")
+
+    return shapes_or_real(execution, by_shapes, lambda reason: run(False, reason))
 
 
 class _Steps:

@@ -21,7 +21,6 @@ from torch import nn
 from torch._ops import OpOverload
 from torch.nn.modules import module as module_calls
 from torch.optim import optimizer as optimizers
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakIdKeyDictionary, WeakTensorKeyDictionary
 
 from opcount.ledger import Ledger, ModuleFacts
@@ -31,7 +30,7 @@ from opcount.rules import operator_name, operator_rule
 from opcount.rules.registry import OPERATORS, Rule
 from opcount.trace.describe import describe
 from opcount.trace.gradients import next_number
-from opcount.trace.sight import Observing
+from opcount.trace.sight import ObservingMode
 
 _LEAF = 2**64 - 1
 _KEPT_TURNS = 200_000
@@ -210,7 +209,7 @@ class Tally:
         return name
 
 
-class _Mode(Observing, TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _Mode(ObservingMode):  # type: ignore[no-untyped-call]
     """Sees every operator, and tells the tally of those that are not known to be free."""
 
     def __init__(self, tally: Tally) -> None:
@@ -218,10 +217,6 @@ class _Mode(Observing, TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.tally = tally
         self.plans: dict[OpOverload, _Plan] = {}
         self.registered = len(OPERATORS)
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        return False
 
     def __torch_dispatch__(
         self, func: OpOverload, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from lenet.models import KINDS
 from lenet.report.experiment import drawn
 from lenet.report.facts import Facts
 from lenet.report.phrases import percent
-from lenet.report.run import KINDS
 from lenet.report.style import PALETTE
 
 if TYPE_CHECKING:

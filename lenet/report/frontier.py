@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from lenet.models import KINDS
 from lenet.report.costs import counted
 from lenet.report.document import Block, Figure, Paragraph, Section, Table
 from lenet.report.facts import Facts
 from lenet.report.phrases import count, less, listed, percent, points, si, width_of
 from lenet.report.results import figure_name
-from lenet.report.run import KINDS, Run
+from lenet.report.run import Run
 from lenet.report.series import Spread, course, pareto, spread, widths
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from lenet.models import KINDS
 from lenet.report import published
 from lenet.report.convergence import convergence
 from lenet.report.document import Card, Paper
@@ -15,7 +16,6 @@ from lenet.report.published import STUDY
 from lenet.report.questions import questions
 from lenet.report.relation import relation
 from lenet.report.results import results
-from lenet.report.run import KINDS
 
 SPELLED = {"regular": "regular", "depthwise": "depthwise separable"}
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from lenet.models import KINDS
 from lenet.report.facts import Facts
 from lenet.report.frontier import Frontier
 from lenet.report.phrases import si, width_of
 from lenet.report.published import STUDY
-from lenet.report.run import KINDS
 from lenet.report.series import Course
 from lenet.report.style import PALETTE, alone
 

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 from fractions import Fraction
 from math import prod
 
+from lenet.models import KINDS
 from lenet.report.document import Block, Heading, Paragraph, Section
 from lenet.report.facts import EVEN, Facts
 from lenet.report.phrases import count, duration, fraction, less, listed, percent, points
 from lenet.report.published import DATASET, EPOCHS, STUDY
 from lenet.report.relation import F
-from lenet.report.run import KINDS
 from opcount import LayerRecord
 
 PHONE_LAYER = (3, 256)

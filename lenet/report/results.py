@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator, Sequence
 from statistics import fmean
 
+from lenet.models import KINDS
 from lenet.report.document import Block, Figure, Paragraph, Section, Table
 from lenet.report.facts import EVEN, Facts
 from lenet.report.phrases import change, count, duration, listed, percent, points, signed
 from lenet.report.published import EPOCHS, LEAST_TEST_LOSS, STUDY
-from lenet.report.run import KINDS
 from lenet.report.series import Spread
 
 NONE = "–"

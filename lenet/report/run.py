@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from lenet.errors import StudyError
+from lenet.models import KINDS
+from lenet.settings import RUN_SCHEMA
 
-SCHEMA = "lenet-run/1"
-KINDS = ("regular", "depthwise")
 _WORD = re.compile(r"[^\W_][\w .,:;+/()=%×²-]{0,199}")
 
 
@@ -90,10 +90,10 @@ def read(folder: Path) -> Run:
         StudyError: a file is missing, is none of ours, or says what cannot be.
     """
     about = _Fields(_about(folder / "run.json"), "run.json")
-    if about.values.get("schema") != SCHEMA:
+    if about.values.get("schema") != RUN_SCHEMA:
         found = about.values.get("schema")
         raise StudyError(
-            f"{folder / 'run.json'} is no run this release can read: its schema is {found!r}, not {SCHEMA}"
+            f"{folder / 'run.json'} is no run this release can read: its schema is {found!r}, not {RUN_SCHEMA}"
         )
     sizes = _Fields(about.table("dataset_sizes"), "run.json, dataset_sizes")
     models = about.items("models", str)

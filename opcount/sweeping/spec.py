@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import itertools
 import re
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from opcount.errors import InputError, MissingExtraError
+from opcount.errors import InputError
 from opcount.ops import Convention
-from opcount.parsing import did_you_mean, listed, parse_size
+from opcount.parsing import did_you_mean, listed, parse_size, parse_toml
 from opcount.sweeping.named import Named, expand, is_pattern
 from opcount.sweeping.space import Points, points
 
@@ -60,7 +59,7 @@ def load(path: str) -> Spec:
         TargetError: it names what is not there.
     """
     try:
-        data = _toml().loads(Path(path).read_text(encoding="utf-8"))
+        data = parse_toml(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         reason = "it is no text" if isinstance(error, ValueError) else error.strerror or str(error)
         raise InputError(f"cannot read {path!r}: {reason}") from error
@@ -202,15 +201,3 @@ def _of(table: Mapping[str, Any], name: str, kind: Any, default: Any) -> Any:
         expected = {str: "a text", int: "a whole number", bool: "true or false"}.get(kinds[0], "a table or list")
         raise InputError(f"{name} is {'a number' if float in kinds else expected}, not {value!r}")
     return value
-
-
-def _toml() -> Any:
-    if sys.version_info >= (3, 11):
-        import tomllib
-
-        return tomllib
-    try:
-        import tomli
-    except ImportError:
-        raise MissingExtraError("a sweep's file needs tomli before Python 3.11: pip install 'opcount[sweep]'") from None
-    return tomli

@@ -14,7 +14,7 @@ from opcount.rules import operator_name, operator_rule
 from opcount.trace.describe import describe
 from opcount.trace.higher_order import call_higher_order
 from opcount.trace.observer import Observer
-from opcount.trace.sight import Observing
+from opcount.trace.sight import ObservingMode
 
 _COMPOSITE = torch._C.DispatchKey.CompositeImplicitAutograd
 DRAWS = torch.Tag.nondeterministic_seeded
@@ -26,7 +26,7 @@ def is_sparse(value: Any) -> bool:
     return isinstance(value, torch.Tensor) and value.layout not in (torch.strided, torch.jagged)
 
 
-class OperatorObserver(Observing, TorchDispatchMode):  # type: ignore[no-untyped-call]
+class OperatorObserver(ObservingMode):  # type: ignore[no-untyped-call]
     """Counts each operator that nobody owns by its rule, or reports it as uncounted."""
 
     supports_higher_order_operators = True
@@ -40,11 +40,6 @@ class OperatorObserver(Observing, TorchDispatchMode):  # type: ignore[no-untyped
             for func in list(_ops._higher_order_ops.values()):
                 func.python_key_table.setdefault(type(self), _handler(func))
         return super().__enter__()  # type: ignore[no-untyped-call]
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        """No: wrapping the method would import the compiler, a second or so, for code that is never compiled."""
-        return False
 
     def __torch_dispatch__(
         self, func: OpOverload, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None

@@ -7,13 +7,22 @@ from contextlib import contextmanager
 
 import torch
 from torch.overrides import _pop_mode, _push_mode
-from torch.utils._python_dispatch import _disable_current_modes, _get_current_dispatch_mode_stack
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes, _get_current_dispatch_mode_stack
 
 
 class Observing:
     """Marks what a count looks on by: its modes, and what stands in for the forward of layers."""
 
     __slots__ = ()
+
+
+class ObservingMode(Observing, TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """A dispatch mode by which a count looks on."""
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """No: wrapping the method would import the compiler, a second or so, for code that is never compiled."""
+        return False
 
 
 @contextmanager

@@ -15,7 +15,6 @@ from typing import Any
 import torch
 from torch import nn
 from torch._ops import OpOverload
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from opcount.ops import Call, Event, Execution, Term
@@ -27,7 +26,7 @@ from opcount.trace.guard import garbage_kept, process_state_kept
 from opcount.trace.moving import Moves
 from opcount.trace.observer import Observer
 from opcount.trace.run import call
-from opcount.trace.sight import Observing
+from opcount.trace.sight import Observing, ObservingMode
 from opcount.trace.skeleton import Skeleton
 from opcount.trace.standins import NeedsValues
 from opcount.trace.storages import Storages
@@ -136,17 +135,12 @@ class _Nobody:
         """A layer has run."""
 
 
-class StorageObserver(Observing, TorchDispatchMode):  # type: ignore[no-untyped-call]
+class StorageObserver(ObservingMode):  # type: ignore[no-untyped-call]
     """Sees every operator that reaches PyTorch's dispatcher, and the storages of what it takes and returns."""
 
     def __init__(self, observer: Observer, storages: Storages, moves: Moves | None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.observer, self.storages, self.moves = observer, storages, moves
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        """No: wrapping the method would import the compiler."""
-        return False
 
     def __torch_dispatch__(
         self, func: OpOverload, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
