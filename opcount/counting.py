@@ -29,6 +29,7 @@ from opcount.trace.shapes import run_shapes
 from opcount.trace.skeleton import Skeleton, clone, cloned
 from opcount.trace.standins import NeedsValues, StandIns
 from opcount.trace.trying import shapes_or_real
+from opcount.trace.vacancy import Vacant
 
 
 def count(
@@ -117,14 +118,29 @@ def _by_shapes(
     constants: bool = False,
     undecided: bool = False,
 ) -> Profile:
+    how = {"layer_rules": layer_rules, "constants": constants, "undecided": undecided}
     with garbage_kept():
-        args, keywords = call_arguments(model, inputs, kwargs, shapes_only=True, whole_numbers=constants)
-        ledger, skeleton = Ledger(convention), clone(model, shapes_only=True)
-        shapes = shapes_of(args, keywords)
-        execution = run_shapes(
-            skeleton, args, keywords, ledger, layer_rules=layer_rules, constants=constants, undecided=undecided
-        )
-        return profile_of(model, skeleton, ledger, shapes, convention, execution)
+        vacant = Vacant()
+        try:
+            found = _without_values(model, inputs, kwargs, convention, vacant, **how)
+        except Exception:
+            if not vacant.occupied:
+                raise
+        else:
+            if not vacant.occupied:
+                return found
+        return _without_values(model, inputs, kwargs, convention, None, **how)  # its forward registers hooks
+
+
+def _without_values(
+    model: nn.Module, inputs: Any, kwargs: Any, convention: Convention, vacant: Vacant | None, **how: bool
+) -> Profile:
+    args, keywords = call_arguments(model, inputs, kwargs, shapes_only=True, whole_numbers=how["constants"])
+    ledger, skeleton = Ledger(convention), clone(model, shapes_only=True, vacant=vacant)
+    shapes = shapes_of(args, keywords)
+    execution = run_shapes(skeleton, args, keywords, ledger, **how)
+    skeleton.settle()
+    return profile_of(model, skeleton, ledger, shapes, convention, execution)
 
 
 def _by_running(
@@ -157,7 +173,7 @@ def profile_of(
 ) -> Profile:
     """What a ledger holds, as the profile of the model that a clone is of."""
     layers = ledger.records(_with_traced(list(_facts(skeleton)), skeleton))
-    said = remarks(model, layers)
+    said = () if skeleton.ordinary else remarks(model, layers)
     return Profile(
         model=layers[0].type if layers and not layers[0].path else type(skeleton.model).__name__,
         inputs=inputs,
@@ -200,14 +216,17 @@ def checked(model: object, execution: str, convention: object) -> None:
 
 def _facts(skeleton: Skeleton) -> Iterator[ModuleFacts]:
     """Each module once, under its first path, with its own parameters counted where they are first met."""
-    paths: dict[int, list[str]] = {}
-    modules: dict[int, nn.Module] = {}
-    for path, module in skeleton.modules:
-        paths.setdefault(id(module), []).append(path)
-        modules[id(module)] = module
+    others: dict[int, list[str]] = {}
+    firsts = []
+    for place in skeleton.modules:
+        known = others.get(id(place[1]))
+        if known is None:
+            others[id(place[1])] = []
+            firsts.append(place)
+        else:
+            known.append(place[0])
     counted: set[int] = set()
-    for key, module in modules.items():
-        first, *others = paths[key]
+    for path, module in firsts:
         params = 0
         table = module.__dict__.get("_parameters")
         for parameter in _parameters(table) if table else ():
@@ -215,7 +234,7 @@ def _facts(skeleton: Skeleton) -> Iterator[ModuleFacts]:
                 counted.add(id(parameter))
                 params += parameter.numel()
         kind: Any = type(module)
-        yield ModuleFacts(first, kind.__name__, _bases(kind), tuple(others), params)
+        yield ModuleFacts(path, kind.__name__, _bases(kind), tuple(others[id(module)]), params)
 
 
 def _parameters(table: dict[str, Any]) -> list[Any]:

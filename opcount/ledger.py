@@ -6,11 +6,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from opcount.errors import RuleError
 from opcount.formulas import Formula, evaluate, find
-from opcount.ops import Call, Convention, Event, OpCount, Term
+from opcount.ops import Call, Convention, Event, OpCount, Term, added
 from opcount.result import Entry, LayerRecord, Shapes, Site, Uncounted
 
 
@@ -46,6 +46,7 @@ class _Account:
 
 
 _FREE = OpCount()
+_Own: TypeAlias = tuple[tuple[Entry, ...], OpCount]
 
 
 class Ledger:
@@ -56,6 +57,7 @@ class Ledger:
         self._accounts: defaultdict[str, _Account] = defaultdict(_Account)
         self._costs: dict[Term, OpCount] = {}
         self._checked: dict[int, object] = {}
+        self._known: dict[tuple[str, int, int], _Own] = {}
 
     def enter(self, path: str) -> None:
         """A module's forward begins; what there is to say of it comes when it ends."""
@@ -84,52 +86,62 @@ class Ledger:
             else:
                 cost.times += times
 
+    def on_answer(self, path: str, name: str, call: Call, terms: tuple[Term, ...] | None) -> None:
+        """A layer was called: its forward began, cost that and ended."""
+        if terms is None:
+            self.on_event(Event("layer", name, path, call, terms))
+        elif terms:
+            costs = self._accounts[path].costs
+            key = name, id(terms)
+            cost = costs.get(key)
+            if cost is not None:
+                cost.times += 1
+            elif id(terms) in self._checked:
+                costs[key] = _Cost("layer", name, terms)
+            else:
+                self.on_event(Event("layer", name, path, call, terms))
+        self.leave(path, call)
+
     def records(self, modules: Iterable[ModuleFacts]) -> tuple[LayerRecord, ...]:
         """A record for each module, in the order given."""
         facts = list(modules)
         own = {module.path: self._entries(module.path) for module in facts}
-        ops = {path: _total(entries) for path, entries in own.items()}
-        subtrees = _subtrees(ops)
-        return tuple(self._record(module, own[module.path], ops[module.path], subtrees) for module in facts)
+        subtrees = _subtrees({path: ops for path, (_, ops) in own.items()})
+        return tuple([self._record(module, *own[module.path], subtrees[module.path]) for module in facts])
 
-    def _record(
-        self, module: ModuleFacts, entries: tuple[Entry, ...], ops: OpCount, subtrees: Mapping[str, OpCount]
-    ) -> LayerRecord:
-        path = module.path
+    def _record(self, module: ModuleFacts, entries: tuple[Entry, ...], ops: OpCount, subtree: OpCount) -> LayerRecord:
+        path, kind, bases, aliases, params = module
         account = self._accounts.get(path, _NEVER_CALLED)
-        return LayerRecord(
-            path,
-            module.type,
-            module.bases,
-            module.aliases,
-            tuple([Site(inputs, outputs, calls) for inputs, (outputs, calls) in account.sites.items()]),
-            module.params,
-            ops,
-            subtrees[path],
-            entries,
-            tuple([Uncounted(name, kind, path, n, phase) for (name, kind, phase), n in account.uncounted.items()]),
-        )
+        sites = tuple([Site(inputs, outputs, calls) for inputs, (outputs, calls) in account.sites.items()])
+        unknown = account.uncounted
+        uncounted = tuple([Uncounted(name, source, path, n, phase) for (name, source, phase), n in unknown.items()])
+        return LayerRecord(path, kind, bases, aliases, sites, params, ops, subtree, entries, uncounted)
 
-    def _entries(self, path: str) -> tuple[Entry, ...]:
-        """Each term once, however many calls it came from."""
+    def _entries(self, path: str) -> _Own:
+        """Each term once, however many calls it came from, and what they cost together."""
         account = self._accounts.get(path)
         if account is None or not account.costs:
-            return ()
-        if len(account.costs) == 1:
-            (cost,) = account.costs.values()
-            if len(cost.terms) == 1:
-                (term,) = cost.terms
-                ops, calls = self._costs[term], cost.times
-                return (Entry(cost.source, cost.name, term, calls, ops if calls == 1 else ops * calls),)
+            return (), _FREE
+        if len(account.costs) > 1:
+            return self._added(account.costs.values())
+        (cost,) = account.costs.values()
+        key = cost.name, id(cost.terms), cost.times
+        known = self._known.get(key)
+        if known is None:  # most layers have done the same as others
+            known = self._known[key] = self._added((cost,))
+        return known
+
+    def _added(self, costs: Iterable[_Cost]) -> _Own:
         times: dict[tuple[str, str, Term], int] = {}
-        for cost in account.costs.values():
+        for cost in costs:
             for term in cost.terms:
                 key = cost.source, cost.name, term
                 times[key] = times.get(key, 0) + cost.times
-        return tuple(
+        entries = tuple(
             Entry(source, name, term, calls, self._costs[term] if calls == 1 else self._costs[term] * calls)
             for (source, name, term), calls in times.items()
         )
+        return entries, added([entry.ops for entry in entries])
 
     def _check(self, event: Event) -> None:
         """Work out what terms cost when they first come, so that what is wrong with them is said of that event."""
@@ -159,25 +171,23 @@ def _cost(term: Term, convention: Convention, _formula: Formula) -> OpCount:
 _NEVER_CALLED = _Account()
 
 
-def _total(entries: tuple[Entry, ...]) -> OpCount:
-    if len(entries) == 1:
-        return entries[0].ops
-    return sum((entry.ops for entry in entries), _FREE)
-
-
 def _subtrees(ops: Mapping[str, OpCount]) -> dict[str, OpCount]:
     """The cost of each module with everything below it, from the paths."""
     sums = dict(ops)
+    below: dict[str, list[OpCount]] = {}
     for path in sorted(ops, key=_depth, reverse=True):
-        cost = sums[path]
+        cost = ops[path]
+        parts = below.get(path)
+        if parts is not None:
+            cost = sums[path] = added(parts if cost is _FREE else [*parts, cost])
         if not path or cost is _FREE:
             continue
         parent = path.rpartition(".")[0]
-        while parent not in sums:  # a container that is no module lies between, such as a plain list
+        while parent not in ops:  # a container that is no module lies between, such as a plain list
             parent = parent.rpartition(".")[0]
-        sums[parent] = cost if sums[parent] is _FREE else sums[parent] + cost
+        below.setdefault(parent, []).append(cost)
     return sums
 
 
 def _depth(path: str) -> int:
-    return path.count(".")
+    return path.count(".") + 1 if path else 0

@@ -5,8 +5,9 @@ Nothing here knows torch, a formula or a model.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 Number: TypeAlias = Any
@@ -108,6 +109,16 @@ class OpCount:
 
 
 _NOTHING = OpCount()
+_SIX: Callable[[OpCount], tuple[int, ...]] = attrgetter(*FIGURES)
+
+
+def added(counts: Sequence[OpCount]) -> OpCount:
+    """The sum of counts, without one made for each step on the way.
+
+    >>> added([OpCount(additions=1), OpCount(additions=2, comparisons=3)])
+    OpCount(additions=3, comparisons=3)
+    """
+    return counts[0] if len(counts) == 1 else OpCount(*map(sum, zip(*map(_SIX, counts))))
 
 
 def _digits(value: Number) -> str:
@@ -273,6 +284,10 @@ class Call:
     def shapes(self) -> list[tuple[tuple[int, ...], ...]]:
         """The shapes of the tensors that went in, and of those that came out."""
         if not self._sizes:
+            output = self.output
+            if len(self.args) == 1 and not self.kwargs and type(output) is type(self.args[0]) is TensorSpec:
+                self._sizes.extend(((self.args[0].shape,), (output.shape,)))
+                return self._sizes
             self._sizes.append(tuple(spec.shape for spec in tensors((self.args, self.kwargs))))
             self._sizes.append(tuple(spec.shape for spec in tensors(self.output)))
         return self._sizes

@@ -19,7 +19,8 @@ import types
 import weakref
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -28,6 +29,7 @@ from torch.utils.hooks import RemovableHandle
 
 from opcount.trace.sight import Observing
 from opcount.trace.standins import StandIns, stand_in
+from opcount.trace.vacancy import HOOK_TABLES, SHAREABLE, Vacant
 from opcount.trace.wrapping import gathered, is_distributed, is_distributing, own_class, unwrapped, wraps
 
 _SHARED = (
@@ -70,17 +72,25 @@ class Copier:
     Args:
         shapes_only: tensors become stand-ins on the meta device instead of being cloned.
         fake: makes what takes a tensor's place, instead of a clone of it.
+        vacant: the tables that modules without hooks share; without it each has its own.
 
     Attributes:
         memo: the copy of every original met, by its id, as ``copy.deepcopy`` keeps it.
         modules: every copied module by the attribute path it was first met under.
+        ordinary: whether shapes were copied and nothing is wrapped, scripted, shared out or sparse.
     """
 
     def __init__(
-        self, *, shapes_only: bool = False, fake: Callable[[torch.Tensor], torch.Tensor] | None = None
+        self,
+        *,
+        shapes_only: bool = False,
+        fake: Callable[[torch.Tensor], torch.Tensor] | None = None,
+        vacant: Vacant | None = None,
     ) -> None:
         self.shapes_only = shapes_only
         self.fake = fake
+        self.vacant = vacant
+        self.ordinary = shapes_only
         self.memo: dict[int, Any] = {}
         self.modules: dict[str, nn.Module] = {}
         self._originals: list[Any] = []  # kept alive, so that no id is used twice
@@ -140,17 +150,19 @@ class Copier:
         return parameter
 
     def _module(self, module: nn.Module, path: str) -> nn.Module:
-        if isinstance(module, torch.jit.ScriptModule):
-            return Scripted(copy.deepcopy(module))
         kind: Any = type(module)
-        if wraps(kind):
+        make = _module_maker(kind)
+        if make is None:
+            self.ordinary = False
+            if isinstance(module, torch.jit.ScriptModule):
+                return Scripted(copy.deepcopy(module))
             return self.copy(unwrapped(module), path)  # type: ignore[no-any-return]
-        kind = own_class(kind)
-        new = _maker(kind)(kind)
+        new: nn.Module = make()
+        if type(new) is not kind:
+            self.ordinary = False
         self.modules.setdefault(path, new)
-
-        self._unfilled.append(lambda: self._fill_module(module, new, path))
-        return new  # type: ignore[no-any-return]
+        self._unfilled.append(functools.partial(self._fill_module, module, new, path))
+        return new
 
     def _fill_module(self, module: nn.Module, new: nn.Module, path: str) -> None:
         """As :meth:`_fill`, for the many attributes a module has of which few need copying."""
@@ -158,36 +170,39 @@ class Copier:
         if isinstance(own.get("forward"), Observing):  # what an outer count has put there is none of this one's
             own = {name: value for name, value in own.items() if name != "forward"}
         attributes = own.copy()
-        tables, others = _layout(own)
-        for name in tables:  # of hooks, ten to a module, nearly always empty
-            value = own[name]
+        layout = _layout(own)
+        if layout.usual_tables and self.vacant is not None and not any(layout.tables(own)):
+            attributes.update(self.vacant.tables)  # of hooks, eleven to a module, nearly always empty
+        else:
+            attributes.update((name, self._hooks(name, own[name], path)) for name in layout.table_names)
+        for name, value in zip(layout.other_names, layout.others(own)):
             kind = type(value)
-            if value and name in _CALLED_HOOKS and any(map(is_distributing, value.values())):
-                value = collections.OrderedDict((key, each) for key, each in value.items() if not is_distributing(each))
-                self.memo[id(own[name])] = value = self.copy(value, _join(path, name))
-                attributes[name] = value
-                continue
-            attributes[name] = kind() if not value and kind in _TABLES else self.copy(value, _join(path, name))
-        for name in others:
-            value = own[name]
-            kind = type(value)
-            if kind in _QUICKLY_SHARED or (name == "meta" and isinstance(module, torch.fx.GraphModule)):
+            if kind in _QUICKLY_SHARED or (kind is tuple and _QUICKLY_SHARED.issuperset(map(type, value))):
                 continue
             if kind in _TABLES and not value:
                 attributes[name] = self.memo[id(value)] = kind()
             elif name == "_modules":
-                attributes[name] = self.memo[id(value)] = kind()
+                attributes[name] = self.memo[id(value)] = children = kind()
                 prefix = f"{path}." if path else ""
                 for child, held in value.items():
-                    attributes[name][child] = self.copy(held, prefix + child)
+                    children[child] = self.copy(held, prefix + child)
             elif name in ("_parameters", "_buffers") and self.shapes_only:
-                attributes[name] = self.memo[id(value)] = StandIns(value.items(), self._stand_in)
-            elif kind is not tuple or not _QUICKLY_SHARED.issuperset(map(type, value)):
+                attributes[name] = self.memo[id(value)] = table = StandIns(value, self._stand_in)
+                self.ordinary = self.ordinary and (table.plain or name == "_buffers")
+            elif name != "meta" or not isinstance(module, torch.fx.GraphModule):
                 attributes[name] = self.copy(value, _join(path, name))
         if "_compiled_call_impl" in attributes:
             attributes["_compiled_call_impl"] = None  # compiled for the original, and bound to it
-        new.__dict__.update(attributes)
+        object.__setattr__(new, "__dict__", attributes)
         self._fill_slots(module, new, path)
+
+    def _hooks(self, name: str, table: Any, path: str) -> Any:
+        """The copy of a table of hooks, without those that only move tensors between ranks."""
+        if table and name in _CALLED_HOOKS and any(map(is_distributing, table.values())):
+            kept = collections.OrderedDict((key, each) for key, each in table.items() if not is_distributing(each))
+            self.memo[id(table)] = copied = self.copy(kept, _join(path, name))
+            return copied
+        return type(table)() if not table and type(table) in _TABLES else self.copy(table, _join(path, name))
 
     def _stand_in(self, tensor: torch.Tensor) -> torch.Tensor:
         with torch._C.DisableTorchFunction(), torch._C._DisableTorchDispatch():
@@ -343,25 +358,49 @@ class Copier:
 
 _STARTS: dict[type, Callable[..., Any]] = {}
 
-_HOOK_TABLES = frozenset(
-    name
-    for name, value in nn.Module().__dict__.items()
-    if type(value) in _TABLES and name not in ("_modules", "_parameters", "_buffers")
-)
+_HOOK_TABLES = frozenset(HOOK_TABLES)
 _CALLED_HOOKS = frozenset({"_forward_pre_hooks", "_forward_hooks"})
-_LAYOUTS: dict[tuple[str, ...], tuple[tuple[str, ...], tuple[str, ...]]] = {}
 
 
-def _layout(own: dict[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """A module's attributes: its tables of hooks, and all others. Most modules have the same names as many more."""
+class _Layout(NamedTuple):
+    """A module's attributes: its tables of hooks, and all others."""
+
+    table_names: tuple[str, ...]
+    usual_tables: bool
+    tables: Callable[[dict[str, Any]], tuple[Any, ...]]
+    other_names: tuple[str, ...]
+    others: Callable[[dict[str, Any]], tuple[Any, ...]]
+
+
+_LAYOUTS: dict[tuple[str, ...], _Layout] = {}
+
+
+def _layout(own: dict[str, Any]) -> _Layout:
+    """How to read a module's attributes. Most modules have the same names as many more."""
     names = tuple(own)
     found = _LAYOUTS.get(names)
     if found is None:
         tables = tuple(name for name in names if name in _HOOK_TABLES)
-        found = tables, tuple(name for name in names if name not in _HOOK_TABLES)
+        others = tuple(name for name in names if name not in _HOOK_TABLES)
+        found = _Layout(tables, SHAREABLE and len(tables) == len(HOOK_TABLES), _getter(tables), others, _getter(others))
         if len(_LAYOUTS) < 4096:
             _LAYOUTS[names] = found
     return found
+
+
+def _getter(names: tuple[str, ...]) -> Callable[[dict[str, Any]], tuple[Any, ...]]:
+    if len(names) > 1:
+        return itemgetter(*names)
+    return lambda own: tuple(own[name] for name in names)
+
+
+@lru_cache(maxsize=4096)
+def _module_maker(kind: Any) -> Callable[[], Any] | None:
+    """Makes an empty module of a class; None where the class is scripted or put around another module."""
+    if issubclass(kind, torch.jit.ScriptModule) or wraps(kind):
+        return None
+    own = own_class(kind)
+    return functools.partial(_maker(own), own)
 
 
 def _blank(value: Any) -> Any:

@@ -15,6 +15,7 @@ from torch.utils._python_dispatch import _disable_current_modes
 from opcount.trace.following import Follower, keeps_stacks
 from opcount.trace.guard import drawn
 from opcount.trace.observer import Observer
+from opcount.trace.vacancy import furnish
 
 _RECOMPUTING = (SpectralNorm, WeightNorm, BasePruningMethod)
 """Pre-hooks that work a weight out of parameters and buffers alone, which costs nothing."""
@@ -50,6 +51,7 @@ def _attach(path: str, module: nn.Module, observer: Observer) -> None:
     leave_lazy_alone(module)
     if getattr(module.__dict__.get("forward"), "stands_for_own_forward", False):
         return  # it tells the observer itself
+    furnish(module)
     # As register_forward_pre_hook and register_forward_hook would, without a handle to remove them by.
     module._forward_pre_hooks[_KEY] = partial(observer.enter, path)
     module._forward_pre_hooks_with_kwargs[_KEY] = True

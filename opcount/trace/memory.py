@@ -6,7 +6,7 @@ The cache of the library. It is bounded, and safe to use from several threads.
 from __future__ import annotations
 
 import threading
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,17 +46,18 @@ class Repeated:
 
 
 class Memory:
-    """Signatures and what is known of them; the oldest go when there are too many."""
+    """Signatures and what is known of them; the oldest go when there are too many.
+
+    Attributes:
+        get: what is known of a signature, if anything.
+    """
 
     def __init__(self, limit: int = LIMIT) -> None:
         self._limit = limit
         self._lock = threading.Lock()
         self._known: dict[Hashable, Any] = {}
         self._specs: dict[TensorSpec, TensorSpec] = {}
-
-    def get(self, signature: Hashable) -> Any:
-        """What is known of a signature, if anything."""
-        return self._known.get(signature)
+        self.get: Callable[[Hashable], Any] = self._known.get  # asked for every layer: a method would be another call
 
     def put(self, signature: Hashable, known: Any) -> None:
         """Remember."""

@@ -21,7 +21,6 @@ from opcount.errors import OpCountError, RuleError
 from opcount.ops import Call, Event, Source, Term, Tree, tensors
 from opcount.rules import Rule, layer_rule
 from opcount.trace.describe import describe_call, described
-from opcount.trace.memory import Remembered
 
 
 class Collector(Protocol):
@@ -152,16 +151,6 @@ class Observer:
         inputs = describe_call(args, kwargs)
         self._frames.append(Frame(path, module, rule, inputs, sys.exc_info()[1]))
         self.collector.enter(path)
-
-    def answered(self, path: str, kind: str, known: Remembered) -> None:
-        """A layer with a rule was called and need not run."""
-        if self.recording is not None:
-            self.recording.repeatable = False
-        collector = self.collector
-        collector.enter(path)
-        if not self._owners and (self.layer_rules or known.free):
-            collector.on_event(Event("layer", kind, path, known.call, known.terms))
-        collector.leave(path, known.call)
 
     def leave(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
         """A module's forward has ended, by returning or by raising."""

@@ -24,7 +24,7 @@ from opcount.trace.describe import KEPT, STRIDES, describe, keep_spec, spec_of
 from opcount.trace.functions import FunctionObserver
 from opcount.trace.memory import MEMORY, Repeated
 from opcount.trace.observer import Observer, Recording, transformed
-from opcount.trace.standins import META, dtype_of, made
+from opcount.trace.standins import Blanks
 
 
 class _Argument(NamedTuple):
@@ -43,9 +43,10 @@ class _Strided(NamedTuple):
 class FunctionAnswerer(FunctionObserver):
     """Functions repeat what they did under the same signature."""
 
-    def __init__(self, observer: Observer) -> None:
+    def __init__(self, observer: Observer, blanks: Blanks) -> None:
         super().__init__(observer)
         self.base = registered_base()
+        self.blanks = blanks
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -53,16 +54,16 @@ class FunctionAnswerer(FunctionObserver):
         if func in _NOT_REPEATED or torch._C._is_any_autocast_enabled() or torch.is_grad_enabled() or transformed():
             return super().__torch_function__(func, types, args, kwargs)
         observer = self.observer
-        with torch._C.DisableTorchFunction():
-            key = _signature(func, self.base, observer.owned, args, kwargs)
-            known: Repeated | None = None if key is None else MEMORY.get(key)
-            if known is None and key is not None and not observer.owned and func in ANSWERS:
+        key = _signature(func, self.base, observer.owned, args, kwargs)
+        known: Repeated | None = None if key is None else MEMORY.get(key)
+        if known is None and key is not None and not observer.owned and func in ANSWERS:
+            with torch._C.DisableTorchFunction():
                 known = self._answered(key, func, args, kwargs or {})
-            if known is not None:
-                for source, name, call, terms in known.events:
-                    observer.recall(source, name, call, terms)
-                with torch._C._DisableTorchDispatch():
-                    return _returned(known.output, args)
+        if known is not None:
+            for source, name, call, terms in known.events:
+                observer.recall(source, name, call, terms)
+            with torch._C.DisableTorchFunction(), torch._C._DisableTorchDispatch():
+                return self._returned(known.output, args)
         if key is None:
             return super().__torch_function__(func, types, args, kwargs)
         return self._recorded(key, func, types, args, kwargs)
@@ -101,6 +102,18 @@ class FunctionAnswerer(FunctionObserver):
             events = tuple((event.source, event.name, event.call, event.terms) for event in recording.events)
             MEMORY.put(key, Repeated(recipe, events))
         return output
+
+    def _returned(self, recipe: Tree, args: tuple[Any, ...]) -> Any:
+        kind = type(recipe)
+        if kind is TensorSpec:
+            return self.blanks(recipe)
+        if kind is _Argument:
+            return args[recipe.number]
+        if kind is _Strided:
+            tensor = self.blanks(recipe.spec, recipe.strides)
+            tensor.__dict__[STRIDES] = recipe.strides
+            return tensor
+        return None if recipe is None else kind(self._returned(item, args) for item in recipe)
 
 
 _NOT_REPEATED: frozenset[Any] = frozenset(
@@ -145,11 +158,13 @@ def _sign(values: Iterable[Any], parts: list[Any]) -> int:
                 if STRIDES in own:
                     parts.append(own[STRIDES])
                 met |= _SHAPES
-            elif _is_plain(value):
-                parts.extend((spec_of(value), value.stride()))
-                met |= _SHAPES
             else:
-                met |= _OTHER
+                with torch._C.DisableTorchFunction():
+                    if _is_plain(value):
+                        parts.extend((spec_of(value), value.stride()))
+                        met |= _SHAPES
+                    else:
+                        met |= _OTHER
         elif kind in _PLAIN:
             parts.append(value)
             if kind in _TYPED:
@@ -195,18 +210,3 @@ def _recipe(value: Any, args: tuple[Any, ...]) -> Tree:
         return spec
     strides = value.__dict__[STRIDES] = value.stride()
     return _Strided(spec, strides)
-
-
-def _returned(recipe: Tree, args: tuple[Any, ...]) -> Any:
-    kind = type(recipe)
-    if kind is TensorSpec or recipe is None:
-        return made(recipe)
-    if kind is _Argument:
-        return args[recipe.number]
-    if kind is _Strided:
-        spec = recipe.spec
-        tensor = torch.empty_strided(spec.shape, recipe.strides, dtype=dtype_of(spec.dtype), device=META)
-        tensor.__dict__[KEPT] = spec
-        tensor.__dict__[STRIDES] = recipe.strides
-        return tensor
-    return kind(_returned(item, args) for item in recipe)

@@ -12,10 +12,9 @@ from torch import nn
 from opcount.formulas.arithmetic import product
 from opcount.ops import OpCount
 from opcount.result import LayerRecord
-from opcount.trace.wrapping import REPLICATING, is_distributed, is_fully_sharded, own_class, unwrapped, wraps
+from opcount.trace.wrapping import REPLICATING, is_distributed, is_fully_sharded, unwrapped
 
 _DENSE = frozenset({torch.strided, torch.jagged, torch._mkldnn})  # type: ignore[attr-defined]
-_PLAIN = frozenset({nn.Parameter, torch.Tensor})
 
 
 def remarks(model: nn.Module, records: Iterable[LayerRecord]) -> tuple[str, ...]:
@@ -24,29 +23,7 @@ def remarks(model: nn.Module, records: Iterable[LayerRecord]) -> tuple[str, ...]
     Args:
         records: what was counted, module by module.
     """
-    return () if _is_ordinary(model) else tuple(_remarks(model, {record.path: record.ops for record in records}))
-
-
-def _is_ordinary(model: nn.Module) -> bool:
-    """Whether nothing is wrapped, shared out or sparse; in one loop, since this is asked at every count."""
-    pending: list[Any] = [model]
-    seen = set()
-    while pending:
-        module = pending.pop()
-        if module is None or id(module) in seen:
-            continue
-        seen.add(id(module))
-        kind: Any = type(module)
-        own = module.__dict__
-        if "_parameters" not in own:  # scripted
-            continue
-        if wraps(kind) or own_class(kind) is not kind:
-            return False
-        for tensor in own["_parameters"].values():
-            if tensor is not None and (type(tensor) not in _PLAIN or tensor.layout is not torch.strided):
-                return False
-        pending.extend(own["_modules"].values())
-    return True
+    return tuple(_remarks(model, {record.path: record.ops for record in records}))
 
 
 def _remarks(model: nn.Module, ops: Mapping[str, OpCount]) -> Iterator[str]:

@@ -10,38 +10,67 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import lru_cache
-from operator import itemgetter
 from types import CodeType
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import nn
 from torch.nn.modules import module as module_calls
 
 from opcount.answers import ANSWERS, layer_answer
-from opcount.ops import Call, Execution, Tree
-from opcount.rules import Rule, layer_rule
+from opcount.ops import Call, Execution, Term, Tree
+from opcount.rules import layer_rule
 from opcount.rules.registry import LAYERS
 from opcount.trace import hooks
 from opcount.trace.answering import OperatorAnswerer
-from opcount.trace.describe import describe_call
+from opcount.trace.describe import KEPT, describe_call
 from opcount.trace.guard import nothing_compiled, process_state_kept
+from opcount.trace.likeness import Likeness, likeness
 from opcount.trace.memory import MEMORY, Remembered
 from opcount.trace.observer import Collector, Observer, transformed
 from opcount.trace.recalling import FunctionAnswerer
 from opcount.trace.run import call
 from opcount.trace.sight import Observing
 from opcount.trace.skeleton import Skeleton
-from opcount.trace.standins import NeedsValues, made
+from opcount.trace.standins import Blanks, NeedsValues
+
+
+class AnswerCollector(Collector, Protocol):
+    """A collector that is also told of layers which answer instead of running."""
+
+    def on_answer(self, path: str, name: str, call: Call, terms: tuple[Term, ...] | None) -> None:
+        """A layer was called: its forward began, cost that and ended."""
+
+
+class ShapesObserver(Observer):
+    """An observer of a run in which layers answer."""
+
+    collector: AnswerCollector
+
+    def __init__(self, collector: AnswerCollector, *, layer_rules: bool, undecided: bool) -> None:
+        super().__init__(collector, layer_rules=layer_rules, undecided=undecided)
+        self.blanks = Blanks()
+
+    def answered(self, path: str, kind: str, known: Remembered) -> Any:
+        """A layer with a rule was called and need not run. Returns what it would."""
+        if self.recording is not None:
+            self.recording.repeatable = False
+        counts = not self._owners and (self.layer_rules or known.free)
+        self.collector.on_answer(path, kind, known.call, known.terms if counts else ())
+        with _no_function_modes(), _no_dispatch_modes():
+            return self.blanks.tree(known.output)
+
+
+_no_function_modes, _no_dispatch_modes = torch._C.DisableTorchFunction, torch._C._DisableTorchDispatch
 
 
 def run_shapes(
     skeleton: Skeleton,
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
-    collector: Collector,
+    collector: AnswerCollector,
     *,
     layer_rules: bool = True,
     constants: bool = False,
@@ -58,10 +87,9 @@ def run_shapes(
         ForwardError: the forward raised, on shapes that do not fit as well as on values that are not there.
         NeedsValues: a tensor has no stand-in, or autocast is on.
     """
-    observer = Observer(collector, layer_rules=layer_rules, undecided=undecided)
+    observer = ShapesObserver(collector, layer_rules=layer_rules, undecided=undecided)
     modules = skeleton.modules
-    if layer_rules:
-        _stub(modules, observer)
+    standing = _stub(modules, observer, layer_rules)
     hooks.attach(modules, observer)
     begin = time.perf_counter()
     with (
@@ -69,75 +97,105 @@ def run_shapes(
         nothing_compiled(),
         torch.inference_mode(False),
         torch.no_grad(),
-        FunctionAnswerer(observer),
+        FunctionAnswerer(observer, observer.blanks),
         OperatorAnswerer(observer, constants=constants),
     ):
         _refuse_autocast()
         call(skeleton.model, args, kwargs, observer)
+    for each in standing:
+        each.retire()
     return Execution("shapes", seconds=time.perf_counter() - begin)
 
 
 _CALL, _CALL_IMPL = nn.Module.__call__, nn.Module._call_impl
-_CALLERS = frozenset(
-    (
-        *(_CALL_IMPL.__code__, nn.Module._slow_forward.__code__),
-        *(code for code in _CALL_IMPL.__code__.co_consts if isinstance(code, CodeType)),
-    )
+_CALLERS = (
+    *(_CALL_IMPL.__code__, nn.Module._slow_forward.__code__),
+    *(code for code in _CALL_IMPL.__code__.co_consts if isinstance(code, CodeType)),
 )
 """What runs a layer's forward when the layer is called, between the hooks that it has."""
+_CALLER_IDS = frozenset(map(id, _CALLERS))  # a code's own hash is worked out of all that is in it, each time
 
 
-class Stub(Observing):
+class Watch(Observing):
+    """Stands where the forward of a chain of modules is looked up, and tells when it runs: hooks take longer."""
+
+    __slots__ = ("module", "observer", "path")
+    stands_for_own_forward = True
+
+    def __init__(self, path: str, module: nn.Module, observer: ShapesObserver) -> None:
+        self.path, self.module, self.observer = path, module, observer
+        module.__dict__["forward"] = self
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """What the forward returns."""
+        if id(_frame(1).f_code) not in _CALLER_IDS:
+            return type(self.module).forward(self.module, *args, **kwargs)
+        return self.run(args, kwargs)
+
+    def run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The forward, which the observer is told of."""
+        module, observer = self.module, self.observer
+        observer.enter(self.path, module, args, kwargs)
+        try:
+            output = type(module).forward(module, *args, **kwargs)
+        except Exception:
+            observer.leave(module, args, kwargs, None)
+            raise
+        observer.leave(module, args, kwargs, output)
+        return output
+
+    def retire(self) -> None:
+        """Leave the module, which holds this, and which this holds."""
+        self.module.__dict__.pop("forward", None)
+
+
+class Stub(Watch):
     """Stands where a layer's forward is looked up: answers where it can, else it is that forward.
 
     It sits inside all hooks and is told what they made of the arguments, so it does what our own hooks would do. Only
     a call of the layer counts as one, not a call of its ``forward`` by somebody else.
     """
 
-    __slots__ = ("answer", "module", "observer", "path")
-    stands_for_own_forward = True
+    __slots__ = ("answer", "likeness")
 
-    def __init__(self, path: str, module: nn.Module, answer: Any, observer: Observer) -> None:
-        self.path, self.module, self.answer, self.observer = path, module, answer, observer
+    def __init__(self, path: str, module: nn.Module, answer: Any, observer: ShapesObserver) -> None:
+        super().__init__(path, module, observer)
+        self.answer = answer
+        self.likeness: Likeness | None = None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """What the layer would return."""
         module = self.module
-        if sys._getframe(1).f_code not in _CALLERS:
+        if id(_frame(1).f_code) not in _CALLER_IDS:
             return type(module).forward(module, *args, **kwargs)
-        rule = layer_rule(module)
-        if rule is not None and not torch.is_grad_enabled() and not transformed():
-            known = self._known(rule, *describe_call(args, kwargs))
+        if not _is_grad_enabled() and not transformed():
+            if _is_autocast_enabled():
+                _refuse_autocast()
+            known = None
+            if len(args) == 1 and not kwargs and type(args[0]) is torch.Tensor:
+                like = self.likeness
+                if like is None or not like.holds():
+                    like = self.likeness = likeness(module)
+                if like is not None:
+                    known = MEMORY.get((like.looks, args[0].__dict__.get(KEPT)))
+            if known is None and layer_rule(module) is not None:
+                known = self._known(*describe_call(args, kwargs))
             if known is not None:
-                self.observer.answered(self.path, type(module).__name__, known)
-                with torch._C.DisableTorchFunction(), torch._C._DisableTorchDispatch():
-                    return made(known.output)
-        return self._run(module, args, kwargs)
+                return self.observer.answered(self.path, type(module).__name__, known)
+        return self.run(args, kwargs)
 
-    def _run(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        self.observer.enter(self.path, module, args, kwargs)
-        output = None
-        try:
-            output = type(module).forward(module, *args, **kwargs)
-        except Exception:
-            self.observer.leave(module, args, kwargs, None)
-            raise
-        self.observer.leave(module, args, kwargs, output)
-        return output
-
-    def _known(self, rule: Rule, args: tuple[Tree, ...], kwargs: dict[str, Tree]) -> Remembered | None:
+    def _known(self, args: tuple[Tree, ...], kwargs: dict[str, Tree]) -> Remembered | None:
         """The answer and its terms: remembered of a layer just like this one, or worked out."""
-        if torch._C._is_any_autocast_enabled():
-            _refuse_autocast()
         module = self.module
-        looks = None if kwargs else _looks(module)
-        key = None if looks is None else (args, *looks)
+        like = None if kwargs else likeness(module)
+        key = None if like is None else (like.looks, *args)
         known: Remembered | None = None if key is None else MEMORY.get(key)
         if known is not None:
             return known
+        rule = layer_rule(module)
         with torch._C.DisableTorchFunction():
             output = MEMORY.same(self.answer(module, Call(args, kwargs, None, module.training)))
-        if output is None:
+        if output is None or rule is None:
             return None
         call = Call(args, kwargs, output, module.training)
         terms = self.observer.terms(type(module).__name__, rule, module, call, self.path)
@@ -147,42 +205,27 @@ class Stub(Observing):
         return known
 
 
-_PLAIN = frozenset({type(None), bool, int, float, str, tuple})
-_READERS: dict[tuple[Any, ...], Callable[[dict[str, Any]], Any]] = {}
+_frame = sys._getframe
+_is_grad_enabled = torch.is_grad_enabled
+_is_autocast_enabled = torch._C._is_any_autocast_enabled
 
 
-def _looks(module: nn.Module) -> tuple[Any, ...] | None:
-    """All that an answer and a rule can read of a layer without children: attributes, shapes and types of tensors.
-
-    None if it has children, or attributes of other than plain types.
-    """
-    own = module.__dict__
-    if own["_modules"]:
-        return None
-    names = tuple(own)
-    reader = _READERS.get(names)
-    if reader is None:
-        public = [name for name in names if name[0] != "_" and name != "forward"]
-        reader = itemgetter("training", "training", *public)
-        if len(_READERS) < 4096:
-            _READERS[names] = reader
-    values = reader(own)
-    if not _PLAIN.issuperset(map(type, values)):
-        return None
-    parameters, buffers = own["_parameters"], own["_buffers"]
-    seen = parameters.looks if parameters else (), buffers.looks if buffers else ()
-    return None if None in seen else (type(module), len(LAYERS), values, *seen)
-
-
-def _stub(modules: Iterable[tuple[str, nn.Module]], observer: Observer) -> None:
-    """Put stubs where a layer is called in PyTorch's own way; hooks on all modules at once would see too much."""
+def _stub(modules: Iterable[tuple[str, nn.Module]], observer: ShapesObserver, layer_rules: bool) -> list[Watch]:
+    """Stand where a layer is called in PyTorch's own way; hooks on all modules at once would see too much."""
+    standing: list[Watch] = []
     if nn.Module.__call__ is not _CALL or nn.Module._call_impl is not _CALL_IMPL or any(map(len, _GLOBAL_HOOKS)):
-        return
+        return standing
+    registered = len(ANSWERS) + len(LAYERS)
     for path, module in modules:
         kind: Any = type(module)
-        answer = _stub_answer(kind, kind.__call__, kind._call_impl, len(ANSWERS) + len(LAYERS))
-        if answer is not None and "forward" not in module.__dict__:
-            module.__dict__["forward"] = Stub(path, module, answer, observer)
+        answer = _stub_answer(kind, kind.__call__, kind._call_impl, kind.forward, registered)
+        if answer is None or "forward" in module.__dict__:
+            continue
+        if answer is _CHAIN:
+            standing.append(Watch(path, module, observer))
+        elif layer_rules:
+            standing.append(Stub(path, module, answer, observer))
+    return standing
 
 
 _GLOBAL_HOOKS: tuple[Any, ...] = (
@@ -191,9 +234,15 @@ _GLOBAL_HOOKS: tuple[Any, ...] = (
 )
 
 
+_CHAIN = nn.Sequential.forward
+
+
 @lru_cache(maxsize=4096)
-def _stub_answer(kind: Any, call: Any, call_impl: Any, registered: int) -> Any:
-    return layer_answer(kind) if call is _CALL and call_impl is _CALL_IMPL else None
+def _stub_answer(kind: Any, call: Any, call_impl: Any, forward: Any, registered: int) -> Any:
+    """What answers for modules of a class; the forward of a chain for those that run it."""
+    if call is not _CALL or call_impl is not _CALL_IMPL:
+        return None
+    return layer_answer(kind) or (_CHAIN if forward is _CHAIN else None)
 
 
 def _refuse_autocast() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,6 +11,7 @@ from torch import nn
 
 from opcount.errors import OpCountError
 from opcount.trace.copying import Copier
+from opcount.trace.vacancy import Vacant
 
 
 @dataclass(frozen=True)
@@ -22,57 +23,70 @@ class Skeleton:
 
     model: nn.Module
     hidden: dict[str, nn.Module]
+    copier: Copier
+
+    @property
+    def ordinary(self) -> bool:
+        """Whether it is known that nothing is wrapped, scripted, shared out or sparse in the model."""
+        return self.copier.ordinary
+
+    def settle(self) -> None:
+        """Let go of the originals, once nothing more is to be copied of them: with that the clone is free of cycles."""
+        self.copier.memo, self.copier.modules = {}, {}
 
     @cached_property
     def modules(self) -> list[tuple[str, nn.Module]]:
         """Every (path, module) of the clone as it was made: a shared one under each of its paths, then hidden ones."""
-        return list(self._modules())
-
-    def _modules(self) -> Iterator[tuple[str, nn.Module]]:
-        reached = set()
-        for path, module in walk(self.model):
-            reached.add(id(module))
-            yield path, module
+        found = walk(self.model)
+        reached = {id(module) for _, module in found}
         for root_path, root in self.hidden.items():
             if id(root) in reached:
                 continue
             for path, module in walk(root, root_path):
                 if id(module) not in reached:
                     reached.add(id(module))
-                    yield path, module
+                    found.append((path, module))
+        return found
 
 
-def walk(root: nn.Module, path: str = "") -> Iterator[tuple[str, nn.Module]]:
+def walk(root: nn.Module, path: str = "") -> list[tuple[str, nn.Module]]:
     """Every (path, module) from ``root`` down, in the order of ``named_modules``, without recursion.
 
     A shared module comes once under each of its paths, its children only under the first.
     """
+    found = []
     pending = [(path, root)]
     expanded = set()
     while pending:
-        path, module = pending.pop()
-        yield path, module
-        if id(module) in expanded:
-            continue
-        expanded.add(id(module))
-        prefix = f"{path}." if path else ""
-        children = module.__dict__.get("_modules") or {}
-        pending.extend((prefix + name, child) for name, child in reversed(children.items()) if child is not None)
+        place = pending.pop()
+        found.append(place)
+        path, module = place
+        children = module.__dict__.get("_modules")
+        if children and id(module) not in expanded:
+            expanded.add(id(module))
+            prefix = f"{path}." if path else ""
+            pending += [(prefix + name, child) for name, child in reversed(children.items()) if child is not None]
+    return found
 
 
 def clone(
-    model: nn.Module, *, shapes_only: bool = False, fake: Callable[[torch.Tensor], torch.Tensor] | None = None
+    model: nn.Module,
+    *,
+    shapes_only: bool = False,
+    fake: Callable[[torch.Tensor], torch.Tensor] | None = None,
+    vacant: Vacant | None = None,
 ) -> Skeleton:
     """A clone of ``model`` that can be hooked and run while the model stays as it is.
 
     Args:
         shapes_only: the clone has stand-ins on the meta device for the model's tensors, which it does not read.
         fake: makes what takes a tensor's place in the clone, instead of a clone of it.
+        vacant: the tables that modules without hooks are to share, which makes a clone sooner made.
     """
     with torch.no_grad():
-        copier = Copier(shapes_only=shapes_only, fake=fake)
+        copier = Copier(shapes_only=shapes_only, fake=fake, vacant=vacant)
         root = copier.run(model)
-    return Skeleton(root, copier.modules)
+    return Skeleton(root, copier.modules, copier)
 
 
 def cloned(model: nn.Module) -> Skeleton:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import copy
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -69,34 +70,73 @@ def dtype_of(name: str) -> torch.dtype:
     return _DTYPES.setdefault(name, getattr(torch, name))
 
 
+class Blanks:
+    """New tensors on meta for specs, in one run: those of a size that came before share a storage.
+
+    There is nothing in it, and a tensor with a new one takes longer to make. To be called out of sight of all modes.
+    """
+
+    def __init__(self) -> None:
+        self._first: dict[Any, torch.Tensor] = {}
+
+    def __call__(self, spec: TensorSpec, strides: tuple[int, ...] | None = None) -> torch.Tensor:
+        """A tensor like that; contiguous, unless it is to have other strides."""
+        key = spec if strides is None else (spec, strides)
+        like = self._first.get(key)
+        if like is None:
+            dtype = dtype_of(spec.dtype)
+            if strides is None:
+                like = torch.empty(spec.shape, dtype=dtype, device=META)
+            else:
+                like = torch.empty_strided(spec.shape, strides, dtype=dtype, device=META)
+            self._first[key] = like
+        tensor = like.data
+        tensor.__dict__[KEPT] = spec
+        return tensor
+
+    def tree(self, tree: Tree) -> Any:
+        """Tensors for all the specs in a tree; everything else as it is."""
+        if type(tree) is TensorSpec:
+            return self(tree)
+        return tuple(map(self.tree, tree)) if isinstance(tree, tuple) else tree
+
+
 _PLAIN = frozenset({torch.Tensor, nn.Parameter})
+_STRIDED = torch.strided
 
 
 class StandIns(dict[str, Any]):
     """A module's table of parameters or buffers, of which each stand-in is made when it is first asked for.
 
-    ``looks`` are the shapes and types of all of them; None once something else was put in their place.
+    ``looks`` are the shapes and types of all of them; None once something else was put in their place. ``plain`` is
+    whether all are PyTorch's own dense tensors.
 
     Most are never asked for: a layer that answers by its shape needs no tensors. Behind the back of this class (a
     plain ``dict(...)`` of it) the tensors that were not made look like None, never like the model's own.
     """
 
-    def __init__(self, originals: Iterable[tuple[str, Any]], make: Callable[[Any], Any]) -> None:
+    def __init__(self, originals: Mapping[str, Any], make: Callable[[Any], Any]) -> None:
+        super().__init__(dict.fromkeys(originals))
         self._originals = dict(originals)
         self._make = make
-        super().__init__(dict.fromkeys(self._originals))
-        lazy: list[tuple[str, Any]] = []
         looks: list[Any] = []
-        for name, tensor in self._originals.items():
+        self.plain = True
+        for tensor in originals.values():
             if tensor is None:
                 looks.append(None)
-            elif type(tensor) in _PLAIN or not is_lazy(tensor):
+            elif type(tensor) in _PLAIN:
                 looks.append((tensor.shape, tensor.dtype))
+                self.plain = self.plain and tensor.layout is _STRIDED
             else:
-                lazy.append((name, tensor))
+                self.plain = False
+                if is_lazy(tensor):
+                    break
+                looks.append((tensor.shape, tensor.dtype))
         self.looks: tuple[Any, ...] | None = tuple(looks)
-        for name, tensor in lazy:
-            self[name] = make(tensor)  # it will take its shape in place
+        if len(looks) < len(originals):
+            for name, tensor in originals.items():
+                if tensor is not None and is_lazy(tensor):
+                    self[name] = make(tensor)  # it will take its shape in place
 
     def peek(self, name: str) -> Any:
         """What is held under a name, for its shape and type only: the original, unless another was put there."""
@@ -147,6 +187,10 @@ class StandIns(dict[str, Any]):
 
     def copy(self) -> dict[str, Any]:
         return self._complete()
+
+    def __deepcopy__(self, memo: Any) -> dict[str, Any]:
+        """A table of copies of all: what makes stand-ins, and all that this knows, is not to be copied with a layer."""
+        return copy.deepcopy(self._complete(), memo)
 
     def _complete(self) -> dict[str, Any]:
         return {name: self[name] for name in self}

@@ -1,0 +1,122 @@
+"""Forwards that change their own layers while they are counted by shapes: what layers share must not show."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import weakref
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from opcount import profile
+
+
+class Changing(nn.Module):
+    """Two layers that look alike, with something done to the first between two calls of both."""
+
+    def __init__(self, change: Any) -> None:
+        super().__init__()
+        self.change = change
+        self.one, self.two = nn.Conv2d(3, 3, 3, padding=1), nn.Conv2d(3, 3, 3, padding=1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.two(self.one(x))
+        self.change(self)
+        return self.two(self.one(x))
+
+
+def doubled(module: nn.Module, args: Any, output: torch.Tensor) -> torch.Tensor:
+    """A hook that does a multiplication for each element."""
+    return output * 2
+
+
+def hook(model: Any) -> None:
+    """Hook the first layer."""
+    model.one.register_forward_hook(doubled)
+
+
+def hook_for_a_while(model: Any) -> None:
+    """Hook the first layer, call the second, and unhook it."""
+    handle = model.one.register_forward_hook(doubled)
+    model.two(torch.zeros(1, 3, 4, 4))
+    handle.remove()
+
+
+def hook_whatever_comes(model: Any) -> None:
+    """Hook the first layer, and let nobody know if that fails."""
+    try:
+        model.one.register_forward_hook(doubled)
+    except Exception:
+        return
+
+
+def keep(model: Any) -> None:
+    """Give the first layer a buffer that is not saved."""
+    model.one.register_buffer("kept", torch.zeros(3), persistent=False)
+
+
+def stride(model: Any) -> None:
+    """Let the first layer step further."""
+    model.one.stride = (2, 2)
+
+
+def stride_of_a_copy(model: Any) -> None:
+    """Put a copy of the first layer in its place, which steps further."""
+    model.one = copy.deepcopy(model.one)
+    model.one.stride = (2, 2)
+    model.one.register_forward_hook(doubled)
+
+
+def widen(model: Any) -> None:
+    """Give the first layer another weight."""
+    model.one.weight = nn.Parameter(torch.zeros(3, 3, 5, 5))
+
+
+CHANGES = (hook, hook_for_a_while, hook_whatever_comes, keep, stride, stride_of_a_copy, widen)
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
+def test_a_forward_that_changes_a_layer_counts_as_it_runs(change: Any) -> None:
+    model = Changing(change).eval()
+    before = {path: dict(module.__dict__) for path, module in model.named_modules()}
+    by_shapes, real = (profile(model, (1, 3, 8, 8), execution=how) for how in ("shapes", "real"))
+    assert by_shapes.layers == real.layers
+    for path, module in model.named_modules():
+        assert module.__dict__ == before[path]
+        assert not module._forward_hooks
+        assert not module._forward_pre_hooks
+
+
+def test_a_layer_given_another_forward_costs_what_that_does() -> None:
+    def replace(model: Any) -> None:
+        model.one.forward = lambda x: x + x
+
+    by_shapes, real = (profile(Changing(replace), (1, 3, 8, 8), execution=how) for how in ("shapes", "real"))
+    assert by_shapes.ops == real.ops
+    assert by_shapes.additions == 3 * 64 * 3 * 27 + 3 * 64  # three convolutions with bias, one addition
+
+
+def test_nothing_of_a_clone_waits_for_the_garbage_collector() -> None:
+    born: list[weakref.ref[Any]] = []
+
+    class Born(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = nn.Sequential(nn.Linear(3, 3), nn.ReLU(), nn.BatchNorm1d(3))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            born.extend(weakref.ref(module) for module in self.modules())
+            return self.layers(x)  # type: ignore[no-any-return]
+
+    model = Born().eval()
+    gc.disable()
+    try:
+        profile(model, (2, 3))
+        gc.disable()
+        assert len(born) == 5
+        assert all(each() is None for each in born)
+    finally:
+        gc.enable()
