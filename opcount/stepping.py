@@ -10,7 +10,7 @@ import torch
 from torch import nn, optim
 
 from opcount.counting import checked, profile_of, shapes_of
-from opcount.errors import InputError
+from opcount.errors import BackwardError, ForwardError, InputError
 from opcount.inputs import call_arguments
 from opcount.ledger import Ledger
 from opcount.ops import Call, Convention, Event
@@ -20,6 +20,7 @@ from opcount.trace.backward import run_backward
 from opcount.trace.describe import spec_of
 from opcount.trace.guard import garbage_kept
 from opcount.trace.skeleton import Skeleton, clone, cloned, walk
+from opcount.trace.standins import NeedsValues
 from opcount.trace.trying import shapes_or_real
 
 Optimizer = str | optim.Optimizer
@@ -50,11 +51,11 @@ def count_step(
         raise InputError(f"loss= is a function from what the model returns to a tensor, not {loss!r}")
     steps = None if optimizer is None else _Steps(model, optimizer)
 
-    def run(shapes_only: bool, reason: str) -> Profile:
-        args, keywords = call_arguments(model, inputs, kwargs, shapes_only=shapes_only)
+    def run(shapes_only: bool, reason: str, constants: bool = False) -> Profile:
+        args, keywords = call_arguments(model, inputs, kwargs, shapes_only=shapes_only, whole_numbers=constants)
         skeleton = clone(model, shapes_only=True) if shapes_only else cloned(model)
         ledger, shapes = Ledger(convention), shapes_of(args, keywords)
-        rules = {"layer_rules": layer_rules, "closed_forms": closed_forms}
+        rules = {"layer_rules": layer_rules, "closed_forms": closed_forms, "constants": constants}
         done = run_backward(skeleton, args, keywords, ledger, loss=loss, shapes_only=shapes_only, **rules)
         for event in steps.events(skeleton) if steps else ():
             ledger.on_event(event)
@@ -62,7 +63,15 @@ def count_step(
 
     def by_shapes() -> Profile:
         with garbage_kept():
-            return run(True, "")
+            try:
+                return run(True, "")
+            except (ForwardError, BackwardError) as error:
+                if "meta" not in str(error):
+                    raise
+            try:  # it asks for values: those of positions and masks may be all it needs
+                return run(True, "", constants=True)
+            except NeedsValues as error:
+                raise ForwardError(str(error)) from error
 
     return shapes_or_real(execution, by_shapes, lambda reason: run(False, reason))
 

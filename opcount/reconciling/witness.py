@@ -28,7 +28,7 @@ from opcount.rules import function_rule
 from opcount.trace import hooks
 from opcount.trace.describe import describe
 from opcount.trace.functions import FunctionObserver
-from opcount.trace.guard import process_state_kept
+from opcount.trace.guard import nothing_compiled, process_state_kept
 from opcount.trace.observer import Observer, transformed
 from opcount.trace.operators import OperatorObserver
 from opcount.trace.run import call
@@ -110,6 +110,7 @@ def _witness(model: nn.Module, inputs: Any, kwargs: Mapping[str, Any] | None, *,
     hooks.attach(skeleton.modules, observer)
     with (
         process_state_kept(lambda: observer.drew),
+        nothing_compiled(),
         torch.inference_mode(False),
         torch.no_grad(),
         _Functions(observer),

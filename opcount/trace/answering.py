@@ -71,8 +71,8 @@ class OperatorAnswerer(OperatorObserver):  # type: ignore[no-untyped-call]
         if kwargs:
             parts.extend(kwargs)
             met |= _sign(tuple(kwargs.values()), parts)
-        if met == _REAL and (not self.constants or _is_small(func, args, kwargs)):  # made of Python numbers: known
-            return super().__torch_dispatch__(func, (), args, _without_device(kwargs))
+        if met == _REAL and (not self.constants or is_small(func, args, kwargs)):  # made of Python numbers: known
+            return super().__torch_dispatch__(func, (), args, without_device(kwargs))
         if plan.native:
             return self._native(plan, func, on_meta(args), on_meta(kwargs))
         if plan.in_place and not args[0].is_meta:
@@ -96,8 +96,8 @@ class OperatorAnswerer(OperatorObserver):  # type: ignore[no-untyped-call]
         if not plan.free and not self.observer.owned:
             call = Call(describe(args), describe(kwargs), describe(output))
             self.observer.observe("operator", plan.name, plan.rule, func, call)
-        if self.constants and plan.constant and _is_known(plan.name, output):
-            return func(*args, **_without_device(kwargs))
+        if self.constants and plan.constant and is_known(plan.name, output):
+            return func(*args, **without_device(kwargs))
         return output
 
     def _work_out(self, plan: Plan, func: OpOverload, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Remembered:
@@ -114,15 +114,15 @@ class OperatorAnswerer(OperatorObserver):  # type: ignore[no-untyped-call]
         return Remembered(output, call, terms, plan.free)
 
 
-def _is_known(name: str, output: torch.Tensor) -> bool:
+def is_known(name: str, output: torch.Tensor) -> bool:
     """Whether a new tensor is to keep its values. Empty ones of whole numbers are there to be filled with some."""
     whole = not (output.is_floating_point() or output.is_complex())
     return output.numel() <= LARGEST_CONSTANT and (whole or name != "aten.empty")
 
 
-def _is_small(func: OpOverload, args: Any, kwargs: dict[str, Any]) -> bool:
+def is_small(func: OpOverload, args: Any, kwargs: dict[str, Any]) -> bool:
     """Whether what an operator makes of constants is small enough to be made."""
-    made_of = on_meta(args), on_meta(_without_device(kwargs))
+    made_of = on_meta(args), on_meta(without_device(kwargs))
     try:
         found = func(*made_of[0], **made_of[1])
     except Exception:  # it asks for values, which it has
@@ -210,5 +210,5 @@ def on_meta(value: Any, *, fresh: bool = False) -> Any:
     return value
 
 
-def _without_device(kwargs: dict[str, Any]) -> dict[str, Any]:
+def without_device(kwargs: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in kwargs.items() if name != "device"}

@@ -13,7 +13,7 @@ from opcount.errors import BackwardError, ForwardError, InputError, OpCountError
 from opcount.ops import Execution
 from opcount.trace import hooks
 from opcount.trace.gradients import GradientObserver
-from opcount.trace.guard import process_state_kept
+from opcount.trace.guard import nothing_compiled, process_state_kept
 from opcount.trace.observer import Collector
 from opcount.trace.propagating import GradientFunctions, GradientOperators, MetaOperators, leaves
 from opcount.trace.run import call
@@ -34,6 +34,7 @@ def run_backward(
     shapes_only: bool = False,
     layer_rules: bool = True,
     closed_forms: bool = True,
+    constants: bool = False,
 ) -> Execution:
     """Call the clone once, go back from its loss, and tell the collector what happened.
 
@@ -46,6 +47,8 @@ def run_backward(
         layer_rules: whether layers are counted by their own rules; without, by what they call.
         closed_forms: whether gradients are counted by closed forms; without, by the operators that are run.
 
+        constants: by shapes, whether tensors that the forward makes of known numbers keep their values.
+
     Raises:
         ForwardError: the forward, or the loss, raised.
         BackwardError: the backward pass raised.
@@ -54,10 +57,11 @@ def run_backward(
     """
     observer = GradientObserver(collector, owners(skeleton), layer_rules=layer_rules, closed_forms=closed_forms)
     hooks.attach(skeleton.modules, observer)
-    operators = MetaOperators(observer) if shapes_only else GradientOperators(observer)
+    operators = MetaOperators(observer, constants=constants) if shapes_only else GradientOperators(observer)
     begin = time.perf_counter()
     with (
         process_state_kept(lambda: observer.drew),
+        nothing_compiled(),
         torch.inference_mode(False),
         torch.enable_grad(),
         torch.autograd.set_multithreading_enabled(False),  # the numbers of nodes are each thread's own

@@ -18,7 +18,7 @@ from opcount.answers import ANSWERS
 from opcount.ops import Call, Tree
 from opcount.rules import gradient_rule, operator_name
 from opcount.rules.registry import FUNCTIONS, LAYERS, OPERATORS
-from opcount.trace.answering import on_meta, plan_of
+from opcount.trace.answering import is_known, is_small, on_meta, plan_of, without_device
 from opcount.trace.describe import describe
 from opcount.trace.functions import FunctionObserver
 from opcount.trace.gradients import GradientObserver, next_number, repeated
@@ -100,26 +100,35 @@ class _Shaped(NamedTuple):
 
 
 class MetaOperators(GradientOperators):  # type: ignore[no-untyped-call]
-    """The same on the meta device; a tensor that the model makes from Python numbers keeps its values."""
+    """The same on the meta device; a tensor that the model makes from Python numbers keeps its values.
 
-    def __init__(self, observer: GradientObserver) -> None:
+    Args:
+        constants: whether tensors that are made of known numbers (positions, masks of ones) keep theirs too.
+    """
+
+    def __init__(self, observer: GradientObserver, *, constants: bool = False) -> None:
         super().__init__(observer)
+        self.constants = constants
         self.registered = len(OPERATORS), len(FUNCTIONS), len(LAYERS), len(ANSWERS)
 
     def execute(self, func: OpOverload, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """What the operator returns, on the meta device unless all that it is given has values."""
         kinds = {tensor.is_meta for tensor in leaves((args, kwargs))}
-        if kinds == {False}:
-            return func(*args, **{name: value for name, value in kwargs.items() if name != "device"})
+        if kinds == {False} and (not self.constants or is_small(func, args, kwargs)):
+            return func(*args, **without_device(kwargs))
         plan = plan_of(func, self.registered)
-        if kinds == {True, False}:
+        if False in kinds:
             if plan.in_place and not args[0].is_meta:
                 raise NeedsValues(f"{plan.name} would change a tensor whose values are known")
             args, kwargs = on_meta(args), on_meta(kwargs)
+        given = kwargs
         if "device" in kwargs:
             kwargs = {**kwargs, "device": META}
         if plan.native or not kinds:
-            return func(*args, **kwargs)
+            output = func(*args, **kwargs)
+            if self.constants and plan.constant and not kinds and is_known(plan.name, output):
+                return func(*args, **without_device(given))
+            return output
         parts: list[Any] = [MetaOperators, func]
         if not (_sign(args, parts) and _sign(kwargs.values(), parts)):
             return func(*args, **kwargs)

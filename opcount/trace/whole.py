@@ -22,7 +22,7 @@ from opcount.rules import Rule, operator_name
 from opcount.trace import hooks
 from opcount.trace.describe import ALIASES, describe
 from opcount.trace.faking import Faker
-from opcount.trace.guard import garbage_kept, process_state_kept
+from opcount.trace.guard import garbage_kept, nothing_compiled, process_state_kept
 from opcount.trace.moving import Moves
 from opcount.trace.observer import Observer
 from opcount.trace.run import call
@@ -65,6 +65,7 @@ def run_whole(
     try:
         with (
             process_state_kept(lambda: observer.drew),
+            nothing_compiled(),
             garbage_kept(),
             torch.inference_mode(False),
             torch.no_grad(),
