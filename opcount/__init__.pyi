@@ -9,6 +9,7 @@ from opcount.formulas import formula as formula
 from opcount.inputs import Input as Input
 from opcount.intensity import Roofline as Roofline, roofline as roofline
 from opcount.measuring import memory as memory, peak_activations as peak_activations
+from opcount.metering import Meter as Meter, meter as meter
 from opcount.occupancy import Memory as Memory
 from opcount.ops import Convention as Convention, OpCount as OpCount, Term as Term
 from opcount.pricing import Energy as Energy, EnergyTable as EnergyTable, energy as energy

@@ -51,7 +51,7 @@ def asked(options: argparse.Namespace) -> str | None:
         raise InputError(f"--{found[0]} is about one model; {len(options.targets)} are named")
     if found and options.only is not None and found[0] != "vary":
         raise InputError(f"--only does not go with --{found[0]}")
-    if found and options.backward and found[0] != "why":
+    if found and options.backward and found[0] not in ("why", "vary"):
         raise InputError(f"--backward does not go with --{found[0]}")
     beside = next((name for name in _OF_TABLES if getattr(options, name) not in (None, False)), None)
     if found and beside is not None:
@@ -132,7 +132,14 @@ def _vary(options: argparse.Namespace, form: str, width: int | None) -> str:
 
     _check_form("vary", form, "latex")
     subject = _Subject(options)
-    law = scaling(subject.model, subject.inputs, vary=options.vary, convention=subject.convention, name=subject.name)
+    law = scaling(
+        subject.model,
+        subject.inputs,
+        vary=options.vary,
+        convention=subject.convention,
+        name=subject.name,
+        **subject.step,
+    )
     return str(law.latex(options.only) if form == "latex" else law.text(width, options.only))
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from opcount.errors import UnknownLayerError
 from opcount.occupancy import Memory
-from opcount.ops import Convention, Execution, OpCount, Phase, Term
+from opcount.ops import Convention, Execution, Figures, OpCount, Phase, Term
 
 if TYPE_CHECKING:
     import pandas
@@ -114,7 +114,7 @@ class LayerRecord:
 
 
 @dataclass(frozen=True, repr=False)
-class Profile:
+class Profile(Figures):
     """The arithmetic of one call of a model, layer by layer.
 
     The six figures and ``total`` can be read off directly; each is the sum over ``layers``, always.
@@ -177,41 +177,6 @@ class Profile:
         last = "optimizer" if "optimizer" in found else "backward" if "backward" in found else "forward"
         order: tuple[Phase, ...] = ("forward", "backward", "optimizer")
         return order[: order.index(last) + 1]
-
-    @property
-    def multiplications(self) -> int:
-        """Scalar products."""
-        return self.ops.multiplications
-
-    @property
-    def additions(self) -> int:
-        """Scalar sums and differences."""
-        return self.ops.additions
-
-    @property
-    def divisions(self) -> int:
-        """Scalar quotients."""
-        return self.ops.divisions
-
-    @property
-    def comparisons(self) -> int:
-        """Scalar compares and max/min selections."""
-        return self.ops.comparisons
-
-    @property
-    def transcendentals(self) -> int:
-        """exp, log, roots, tanh, erf, sin, cos and general powers."""
-        return self.ops.transcendentals
-
-    @property
-    def macs(self) -> int:
-        """Multiplications of contractions; a view on ``multiplications``."""
-        return self.ops.macs
-
-    @property
-    def total(self) -> int:
-        """``multiplications + additions``."""
-        return self.ops.total
 
     @cached_property
     def params(self) -> int:

@@ -19,7 +19,8 @@ from opcount.rules.optimizer import by_name, step_term
 from opcount.trace.backward import run_backward
 from opcount.trace.describe import spec_of
 from opcount.trace.guard import garbage_kept
-from opcount.trace.skeleton import Skeleton, clone, cloned, walk
+from opcount.trace.remarks import unwrapped_modules
+from opcount.trace.skeleton import Skeleton, clone, cloned
 from opcount.trace.standins import NeedsValues
 from opcount.trace.trying import shapes_or_real
 
@@ -34,7 +35,7 @@ def count_step(
     *,
     execution: str = "auto",
     loss: Callable[[Any], Any] | None = None,
-    optimizer: Optimizer | None = None,
+    optimizer: Optimizer | Steps | None = None,
     layer_rules: bool = True,
     closed_forms: bool = True,
 ) -> Profile:
@@ -47,9 +48,8 @@ def count_step(
         OpCountError: as for ``opcount.profile``.
     """
     checked(model, execution, convention)
-    if loss is not None and not callable(loss):
-        raise InputError(f"loss= is a function from what the model returns to a tensor, not {loss!r}")
-    steps = None if optimizer is None else _Steps(model, optimizer)
+    _check_loss(loss)
+    steps = optimizer if isinstance(optimizer, Steps) or optimizer is None else Steps(model, optimizer)
 
     def run(shapes_only: bool, reason: str, constants: bool = False) -> Profile:
         args, keywords = call_arguments(model, inputs, kwargs, shapes_only=shapes_only, whole_numbers=constants)
@@ -76,7 +76,26 @@ def count_step(
     return shapes_or_real(execution, by_shapes, lambda reason: run(False, reason))
 
 
-class _Steps:
+def _check_loss(loss: object) -> None:
+    if loss is not None and not callable(loss):
+        raise InputError(f"loss= is a function from what the model returns to a tensor, not {loss!r}")
+
+
+def checked_step(
+    model: nn.Module, convention: Convention, loss: Callable[[Any], Any] | None, optimizer: Optimizer | None
+) -> dict[str, Any]:
+    """What ``opcount.profile`` is to be told of a training step, with the optimizer's parameters found already.
+
+    Raises:
+        InputError: something of this cannot be counted.
+    """
+    checked(model, "shapes", convention)
+    _check_loss(loss)
+    steps = None if optimizer is None else Steps(model, optimizer)
+    return {"backward": True, "loss": loss, "optimizer": steps}
+
+
+class Steps:
     """The optimizer's step of each parameter that was given a gradient."""
 
     def __init__(self, model: nn.Module, optimizer: Optimizer) -> None:
@@ -120,7 +139,7 @@ def _groups(model: nn.Module, optimizer: optim.Optimizer) -> dict[tuple[str, str
     held = {id(parameter): group for group in optimizer.param_groups for parameter in group["params"]}
     found: dict[tuple[str, str], Mapping[str, Any]] = {
         (path, name): held[id(parameter)]
-        for path, module in walk(model)
+        for path, module in unwrapped_modules(model)
         for name, parameter in module._parameters.items()
         if id(parameter) in held
     }

@@ -7,7 +7,7 @@ from opcount.ops import OpCount
 from opcount.result import Profile
 
 
-def mfu(profile: Profile, seconds: float, peak: float) -> float:
+def mfu(profile: Profile | OpCount, seconds: float, peak: float) -> float:
     """Model FLOPs utilization: the FLOPs that the model asks for over those that the machine could have done.
 
     FLOPs are 2 for each MAC, as in the figures of machines and of papers. A step's forward that checkpointing runs
@@ -15,7 +15,7 @@ def mfu(profile: Profile, seconds: float, peak: float) -> float:
     what is called hardware FLOPs utilization.
 
     Args:
-        profile: of what was timed, such as one training step.
+        profile: of what was timed, such as one training step; or its figures.
         seconds: how long it took.
         peak: what the machine can do, in FLOP/s.
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
 from torch import nn
+from torch.optim import Optimizer
 
 from opcount.algebra.library import sympy
 from opcount.errors import InputError, OpCountError, ScalingError
@@ -29,6 +30,9 @@ def scaling(
     kwargs: Mapping[str, Any] | None = None,
     convention: Convention = Convention(),
     name: str | None = None,
+    backward: bool = False,
+    loss: Callable[[Any], Any] | None = None,
+    optimizer: str | Optimizer | None = None,
 ) -> Scaling:
     """How every figure of a model scales with sizes of its inputs, exactly.
 
@@ -45,6 +49,7 @@ def scaling(
         kwargs: keyword arguments beside ``inputs``.
         convention: what is counted.
         name: what to call the model; its class if nothing is given.
+        backward, loss, optimizer: the laws of a training step, as for :func:`opcount.profile`.
 
     Returns:
         The laws of the whole, of every module and of every type; ``domain`` says for which sizes.
@@ -57,10 +62,13 @@ def scaling(
     >>> law = scaling(nn.Linear(10, 5), (2, 10), vary={"N": 0})
     >>> law.macs, law.at(N=1_000).additions
     (50*N, 50000)
+    >>> scaling(nn.Linear(10, 5), (2, 10), vary={"N": 0}, backward=True).macs  # the gradient of the weight as well
+    100*N
     """
     sympy()
     given = read_inputs(model, inputs, kwargs, vary)
-    sampler = Sampler(model, given, convention)
+    step = {"backward": backward, "loss": loss, "optimizer": optimizer}
+    sampler = Sampler(model, given, convention, step=step)
     small = [f"{each}={size}" for each, size in given.base.items() if size < 1]
     if small:
         raise InputError(f"{', '.join(small)}: a size that varies starts from 1 or more")
@@ -77,6 +85,19 @@ def scaling(
     return Scaling(
         name or base.model, fit, domain, {each: _told(axes) for each, axes in given.axes.items()}, convention
     )
+
+
+def law_of_all_sizes(sampler: Sampler, anchor: Mapping[str, int]) -> tuple[Fit, Domain] | None:
+    """The laws from an anchor on, if every size follows them; no residue classes are looked for.
+
+    They are held against every profile that the sampler has, and against further ones made for that.
+    """
+    steps = {name: Step(1, 0) for name in anchor}
+    try:
+        fit = Fitter(sampler, dict(anchor), steps).fit()
+        return fit, _verified(sampler, fit)
+    except NoLaw:
+        return None
 
 
 def _anchor(sampler: Sampler, base: Mapping[str, int], name: str) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from torch import nn
 
@@ -13,7 +13,18 @@ from opcount.formulas import evaluate
 from opcount.ops import FIGURES, Convention, Number, Term
 from opcount.profiler import profile
 from opcount.result import Entry, Profile
-from opcount.scaling_laws.sizes import Inputs
+
+
+class Varied(Protocol):
+    """A model's inputs, of which some sizes vary."""
+
+    @property
+    def axes(self) -> Mapping[str, Any]:
+        """By name what has each size."""
+
+    def at(self, sizes: Mapping[str, int]) -> tuple[Any, dict[str, Any]]:
+        """Positional and keyword arguments for :func:`opcount.profile`, at these sizes."""
+
 
 Place = tuple[int, int]
 """A term: the number of its record, and its number in that."""
@@ -33,11 +44,22 @@ class Reading:
 
 
 class Sampler:
-    """Profiles of one model at any sizes, each made once."""
+    """Profiles of one model at any sizes, each made once.
 
-    def __init__(self, model: nn.Module, inputs: Inputs, convention: Convention) -> None:
+    Args:
+        execution, step: as for :func:`opcount.profile`; ``step`` is what it is told of a training step.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        inputs: Varied,
+        convention: Convention,
+        execution: str = "auto",
+        step: Mapping[str, Any] | None = None,
+    ) -> None:
         self.model, self.inputs, self.convention = model, inputs, convention
-        self.execution = "auto"
+        self.execution, self.step = execution, dict(step or {})
         self.profiles: dict[tuple[int, ...], Profile] = {}
         self.failures: dict[tuple[int, ...], OpCountError] = {}
 
@@ -54,7 +76,12 @@ class Sampler:
             args, kwargs = self.inputs.at(sizes)
             try:
                 found = profile(
-                    self.model, args, kwargs=kwargs or None, convention=self.convention, execution=self.execution
+                    self.model,
+                    args,
+                    kwargs=kwargs or None,
+                    convention=self.convention,
+                    execution=self.execution,
+                    **self.step,
                 )
             except OpCountError as error:
                 self.failures[key] = type(error)(str(error))  # without the frames, which hold a copy of the model
