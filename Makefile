@@ -47,6 +47,7 @@ bench: $(READY) ## what the README says of speed and exactness, measured again
 	$(PY) -m benchmarks.import_time --write
 	$(PY) -m benchmarks.speed --write
 	$(PY) -m benchmarks.tally --write
+	$(PY) -m benchmarks.meter --write
 	$(PY) -m benchmarks.sweep --write
 
 study: $(READY) ## train both networks of the study and write the report, some minutes (downloads MNIST)

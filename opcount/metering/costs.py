@@ -142,9 +142,8 @@ class _Sizes:
         profiles, self.profiles, self.law, self.hopeless = self.profiles, {}, None, True
         columns = list(zip(*self.seen))
         varying = list(dict.fromkeys(column for column in columns if len(set(column)) > 1))
-        places = {
-            f"s{n}": [at for at, each in enumerate(columns) if each == column] for n, column in enumerate(varying)
-        }
+        names = {f"s{number}": column for number, column in enumerate(varying)}
+        places = {name: [at for at, each in enumerate(columns) if each == column] for name, column in names.items()}
         varied = _Varied(arguments, next(reversed(profiles)), places)
         sampler = make(varied)
         for sizes, counted in profiles.items():
