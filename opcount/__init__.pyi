@@ -17,10 +17,11 @@ from opcount.profiler import profile as profile
 from opcount.reconciling import Reconciliation as Reconciliation, reconcile as reconcile
 from opcount.result import LayerRecord as LayerRecord, Profile as Profile
 from opcount.rules import rule as rule
+from opcount.runs import WholeRun as WholeRun, whole_run as whole_run
 from opcount.scaling_laws import Scaling as Scaling, scaling as scaling
 from opcount.sweeping import sweep as sweep
 from opcount.tallying import Tally as Tally, tallied as tallied, tally as tally
-from opcount.utilization import mfu as mfu, whole_run as whole_run
+from opcount.utilization import mfu as mfu
 from opcount.zeros import Sparsity as Sparsity, sparsity as sparsity
 
 __version__: str

@@ -1,4 +1,4 @@
-"""What the command adds to its report when asked: energy, memory and a roofline, as options and as sections."""
+"""What the command adds to its report when asked: energy, memory, a roofline, a whole run, as options and as sections."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from opcount.errors import InputError
+from opcount.parsing import parse_count
 
 if TYPE_CHECKING:
     from opcount.report.sections import Wanted
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 DEFAULT_TABLE = "horowitz-2014"
 NAMES = ("energy", "memory", "roofline")
+_LENGTHS = ("epochs", "samples", "tokens")
 
 
 def add_options(add: Callable[..., Any]) -> None:
@@ -24,6 +26,10 @@ def add_options(add: Callable[..., Any]) -> None:
     add("--roofline", metavar="DEVICE",
         help="operations a byte under the roofline of a device, or of one in your own .json file; "
         "-o roof.svg (.png, .pdf) draws it")  # fmt: skip
+    add("--epochs", type=parse_count, metavar="N",
+        help="with --samples, a whole run of such steps: operations and energy (of --energy's table)")  # fmt: skip
+    add("--samples", type=parse_count, metavar="N", help="samples in an epoch of a whole run, as in 60k")
+    add("--tokens", type=parse_count, metavar="N", help="tokens in a whole run, instead of these, as in 300G")
 
 
 def separated(words: Sequence[str]) -> list[str]:
@@ -45,7 +51,8 @@ def wanted(options: argparse.Namespace, form: str) -> Wanted | None:
     Raises:
         InputError: there is no such table or device, or the form has no place for it.
     """
-    asked = [name for name in NAMES if getattr(options, name) not in (None, False)]
+    run = {name: given for name in _LENGTHS if (given := getattr(options, name)) is not None}
+    asked = [name for name in (*NAMES, *_LENGTHS) if getattr(options, name) not in (None, False)]
     if not asked:
         return None
     from opcount.intensity import Device
@@ -57,8 +64,22 @@ def wanted(options: argparse.Namespace, form: str) -> Wanted | None:
     return Wanted(
         table=None if options.energy is None else EnergyTable.named(options.energy),
         memory=options.memory,
+        run=_length(run, options) if run else None,
         device=None if options.roofline is None else Device.named(options.roofline),
     )
+
+
+def _length(run: dict[str, Any], options: argparse.Namespace) -> dict[str, Any]:
+    """How long a whole run is, and by which table its energy is.
+
+    Raises:
+        InputError: it is not said, or there are several models.
+    """
+    if len(options.targets) > 1:
+        raise InputError(f"a whole run is one model's; {len(options.targets)} are named")
+    if set(run) not in ({"samples", "epochs"}, {"tokens"}):
+        raise InputError("a whole run is of --samples and --epochs, both, or of --tokens")
+    return {**run, "table": options.energy or DEFAULT_TABLE}
 
 
 def needs_memory(options: argparse.Namespace) -> bool:

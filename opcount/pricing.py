@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
 from typing import Any
@@ -47,6 +47,17 @@ class EnergyTable:
     technology: str
     source: str
     prices: Mapping[str, Mapping[str, Fraction]]
+
+    @staticmethod
+    def of(table: str | Mapping[str, Any] | EnergyTable) -> EnergyTable:
+        """A table that is one already, or by its name, or of a mapping.
+
+        Raises:
+            InputError: there is no such table, or it holds something that is no price.
+        """
+        if isinstance(table, EnergyTable):
+            return table
+        return EnergyTable.named(table) if isinstance(table, str) else EnergyTable.read(table)
 
     @staticmethod
     def named(name: str) -> EnergyTable:
@@ -171,6 +182,22 @@ class Energy:
         """What all operations of one kind cost, in picojoules."""
         return total(line for line in self.priced if line.kind == kind)
 
+    def times(self, count: int) -> Energy:
+        """What so many calls cost.
+
+        >>> from torch import nn
+        >>> from opcount import profile
+        >>> energy(profile(nn.Linear(10, 4, bias=False), (1, 10))).times(1000).picojoules
+        180400.0
+        """
+
+        def often(lines: tuple[Priced, ...]) -> tuple[Priced, ...]:
+            costs = (None if line.picojoules is None else line.picojoules * count for line in lines)
+            return tuple(Priced(line.kind, line.dtype, line.count * count, cost) for line, cost in zip(lines, costs))
+
+        layers = {path: often(lines) for path, lines in self.layers.items()}
+        return replace(self, priced=often(self.priced), unpriced=often(self.unpriced), layers=layers)
+
     def to_dict(self) -> dict[str, Any]:
         """The energies as plain data, in picojoules."""
         return {
@@ -215,10 +242,7 @@ def energy(profile: Profile, table: str | Mapping[str, Any] | EnergyTable = TABL
     >>> [(line.kind, line.dtype, line.count) for line in energy(profile(nn.Sigmoid(), (5,))).unpriced]
     [('divisions', 'float32', 5), ('transcendentals', 'float32', 5)]
     """
-    if isinstance(table, str):
-        table = EnergyTable.named(table)
-    elif not isinstance(table, EnergyTable):
-        table = EnergyTable.read(table)
+    table = EnergyTable.of(table)
     lines = _lines(profile.by_dtype, table)
     return Energy(
         model=profile.model,

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from opcount.targets import Target
 
 QUESTIONS = ("why", "separate", "vary", "audit", "versus", "generate", "sparsity")
-_OF_TABLES = ("tree", "depth", "fold", "sort", "top", "html", "strict", "energy", "memory", "roofline")
+_OF_TABLES = ("tree", "depth", "fold", "sort", "top", "html", "strict", "energy", "memory", "roofline",
+              "epochs", "samples", "tokens")  # fmt: skip
 _OF_COUNTS = ("max_macs", "max_total", "max_params", "max_layer_macs")
 
 

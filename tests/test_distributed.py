@@ -81,3 +81,30 @@ def test_values_that_lie_on_other_ranks_are_not_fetched(found: list[dict[str, An
 def test_flat_parameters_are_refused(found: list[dict[str, Any]]) -> None:
     first = found[0]["FullyShardedDataParallel"]
     assert "accelerator" in first["impossible"] if "impossible" in first else "flat pieces" in first["error"]
+
+
+METERED = ["metered DistributedDataParallel", "metered fully_shard", "compiled DistributedDataParallel"]
+
+
+@pytest.mark.parametrize("way", METERED)
+def test_meters_count_what_each_rank_does_and_their_sum(found: list[dict[str, Any]], way: str) -> None:
+    """Of each sample forward and the gradients of both weights and of the middle: 192, 192 and 64 products.
+
+    The optimizer works on all 212 parameters, in each rank's figures: those of the whole model.
+    """
+    for rank, each in enumerate(one[way] for one in found):
+        samples = 2 * (2 + rank)
+        assert (each["counted"], each["uncounted"]) == (2, [])
+        assert each["step"]["macs"] == samples * (192 + 192 + 64)
+        assert each["own"]["macs"] == 3 * samples * (192 + 192 + 64) + 192
+        assert each["evaluation"] == {**FIGURES, **{name: figure // 2 for name, figure in FIGURES.items()}}
+        assert each["step"]["multiplications"] - each["step"]["macs"] >= 212
+    sums = {name: sum(one[way]["own"][name] for one in found) for name in FIGURES}
+    assert all(one[way]["whole"] == sums for one in found)
+
+
+def test_losses_under_a_meter_are_those_of_training_alone(found: list[dict[str, Any]]) -> None:
+    replicated, sharded, compiled = (found[0][way]["losses"] for way in METERED)
+    assert replicated == pytest.approx(sharded)
+    assert replicated == compiled
+    assert replicated == found[0]["unmetered"]

@@ -189,8 +189,8 @@ def test_model_flops_utilization() -> None:
 
 def test_a_whole_run() -> None:
     step = profile(nn.Embedding(9, 3), opcount.Input((4, 5), "int64"), backward=True, optimizer="sgd")
-    assert whole_run(step, samples=9, epochs=2) == 6 * step.ops
-    assert whole_run(step, tokens=41) == 3 * step.ops
+    assert whole_run(step, samples=9, epochs=2).ops == 6 * step.ops
+    assert whole_run(step, tokens=41).ops == 3 * step.ops
     for wrong in ({}, {"samples": 3}, {"tokens": 3, "epochs": 1}, {"tokens": -1}, {"samples": 1.5, "epochs": 1}):
         with pytest.raises(InputError):
             whole_run(step, **wrong)

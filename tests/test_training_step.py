@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import opcount
 from opcount import Convention, OpCount, Profile, profile
-from opcount.errors import BackwardError, InputError
+from opcount.errors import BackwardError, ForwardError, InputError
 from opcount.ops import FIGURES
 from opcount.stepping import count_step
 
@@ -297,6 +297,79 @@ def test_a_function_that_shapes_cannot_follow_is_run() -> None:
     assert step.execution == "real"
     assert "numpy" in step.execution_reason
     assert step[""].phase("backward") == OpCount(12)
+
+
+def test_an_operator_without_a_fake_is_run() -> None:
+    """A custom operator that nobody told what shapes it makes; its gradient is arithmetic like any other."""
+
+    @torch.library.custom_op("opcount_tests::doubled", mutates_args=())
+    def doubled(x: torch.Tensor) -> torch.Tensor:
+        return 2 * x
+
+    doubled.register_autograd(lambda ctx, gradient: gradient * 2)
+    model = Calls(lambda m, x: doubled(m.fc(x)), fc=nn.Linear(4, 4))
+    model.fc.weight.grad = torch.ones(4, 4)
+    step = profile(model, (3, 4), backward=True)
+    assert step.execution == "real"
+    assert {item.name for item in step.uncounted} == {"opcount_tests.doubled"}
+    assert torch.equal(model.fc.weight.grad, torch.ones(4, 4))
+    with pytest.raises(ForwardError, match="shapes alone are not enough"):
+        profile(model, (3, 4), backward=True, execution="shapes")
+
+
+def test_a_failed_count_leaves_gradients_as_they_are() -> None:
+    fc = nn.Linear(4, 4)
+    fc.weight.grad, version = torch.ones(4, 4), fc.weight._version
+    in_place = Calls(lambda m, x: (y := m.fc(x).sigmoid()) * y.add_(1), fc=fc)
+    with pytest.raises(BackwardError):
+        profile(in_place, (3, 4), backward=True)
+    with pytest.raises(InputError):
+        profile(Calls(lambda m, x: m.fc(x).argmax(-1), fc=fc), (3, 4), backward=True)
+    assert torch.equal(fc.weight.grad, torch.ones(4, 4))
+    assert fc.bias.grad is None
+    assert fc.weight._version == version
+
+
+def masked(model: Any, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """It asks whether anything is masked, and where its own positions begin."""
+    y = model.fc(x)
+    positions = torch.arange(x.shape[0])
+    if (positions == 0).nonzero().numel() != 1:
+        raise AssertionError("positions begin once")
+    return y if mask.all() else y * mask[:, None]
+
+
+@pytest.mark.parametrize(("kept", "products"), [(True, 0), (False, 2 * 12)])
+def test_a_forward_that_looks_at_its_mask_is_counted_by_shapes(kept: bool, products: int) -> None:
+    mask = torch.tensor([True, True, kept])
+    model = Calls(masked, fc=nn.Linear(4, 4))
+    by_shapes, real = (profile(model, (torch.ones(3, 4), mask), backward=True, execution=each) for each in SHAPES_REAL)
+    assert by_shapes.ops == real.ops
+    assert by_shapes.multiplications == 48 + 48 + products  # the mask is given its weight forward and back
+
+
+SHAPES_REAL = ("shapes", "real")
+
+
+def test_compiled_functions_are_held_back() -> None:
+    compiled = torch.compile(lambda y: torch.sin(y) * 2, backend="eager")
+    model = Calls(lambda m, x: compiled(m.fc(x)), fc=nn.Linear(4, 4))
+    model(torch.ones(3, 4))
+    plain = Calls(lambda m, x: torch.sin(m.fc(x)) * 2, fc=nn.Linear(4, 4))
+    for execution in SHAPES_REAL:
+        step = profile(model, (3, 4), backward=True, execution=execution)
+        assert step.ops == profile(plain, (3, 4), backward=True).ops
+        assert step.complete
+    assert profile(model, (3, 4), memory=True).memory is not None
+    found, expected = (opcount.reconcile(each, (3, 4), "flopcounter") for each in (model, plain))
+    assert (found.macs, found.reported) == (expected.macs, expected.reported)
+
+
+def test_laws_of_a_step() -> None:
+    law = opcount.scaling(Gpt(32, 2, 50), opcount.Input((2, 16), "int64"), vary={"B": 0, "S": 1}, backward=True)
+    step = profile(Gpt(32, 2, 50), opcount.Input((3, 29), "int64"), backward=True)
+    assert law.at(B=3, S=29) == step.ops
+    assert law.at(B=3, S=29).macs == 3 * profile(Gpt(32, 2, 50), opcount.Input((3, 29), "int64")).macs
 
 
 def test_bad_input_says_what_to_do() -> None:

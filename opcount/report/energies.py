@@ -44,7 +44,7 @@ def energy_sheet(energy: Energy, top: int | None = None) -> Sheet:
         total=_row("total", energy.priced, 1000, sum(costs)),
         whole=sum(costs),
         drops=_DROPS,
-        notes=tuple(_notes(energy)),
+        notes=tuple(energy_notes(energy)),
     )
     return sheet if others else sheet.without({"others"})
 
@@ -116,7 +116,8 @@ def _about(energy: Energy) -> tuple[str, ...]:
     return tuple(visible(text) for text in (f"table {table.name}", table.technology) if text)
 
 
-def _notes(energy: Energy) -> Iterator[Note]:
+def energy_notes(energy: Energy) -> Iterator[Note]:
+    """What the prices are of, and what has none."""
     if energy.complete:
         yield Note(("every operation has a price", "arithmetic alone: no memory, no control, no leakage"), good=True)
     else:

@@ -15,7 +15,9 @@ from opcount.report.memories import memories_sheet, memory_sheet
 from opcount.report.roofplot import svg, text_plot
 from opcount.report.roofs import roofline_sheet, rooflines_sheet
 from opcount.report.sheet import Sheet
+from opcount.report.wholes import run_sheet
 from opcount.result import Profile
+from opcount.runs import whole_run
 
 Value = str | int | float
 
@@ -51,11 +53,13 @@ class Wanted:
         table: the energy table, if energy is wanted.
         memory: whether memory is.
         device: the device, if a roofline is.
+        run: how long a whole run is, if that is wanted: what :func:`opcount.whole_run` takes.
     """
 
     table: EnergyTable | None = None
     memory: bool = False
     device: Device | None = None
+    run: Mapping[str, Any] | None = None
 
     def of(self, profiles: Sequence[Profile], top: int | None = None) -> tuple[Section, ...]:
         """The sections of one model or several.
@@ -65,7 +69,8 @@ class Wanted:
             top: how many rows a table of layers lists; all if None.
 
         Raises:
-            InputError: a profile holds no memory, because the file it was saved to does not.
+            InputError: a profile holds no memory, because the file it was saved to does not; or its inputs do not say
+                what a run is made of.
         """
         sections = []
         if self.table is not None:
@@ -74,6 +79,9 @@ class Wanted:
             sections.append(_memory(profiles, top))
         if self.device is not None:
             sections.append(_roofline(profiles, self.device, top))
+        if self.run is not None:
+            run = whole_run(profiles[0], **self.run)
+            sections.append(Section("whole_run", "Whole run", run_sheet(run), run.to_dict(), {}))
         return tuple(sections)
 
 
