@@ -18,6 +18,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -91,8 +92,8 @@ def train(compiled: bool) -> list[Training]:
 
 def a_call(training: Training) -> float:
     """Seconds that the meter takes of a step by itself, with ``step()``; the fastest of many."""
-    meter, tokens = training.meter, torch.zeros(BATCH, LENGTH, dtype=torch.long)
-    assert meter is not None
+    meter: Any = training.meter
+    tokens = torch.zeros(BATCH, LENGTH, dtype=torch.long)
 
     def by_hook() -> None:
         for hook in hooks:
@@ -145,8 +146,7 @@ def measure() -> str:
             parts.append(f"No compiler works here: {type(error).__name__}.")
             continue
         parts += rows(trainings)
-        meter = trainings[1].meter
-        assert meter is not None
+        meter: Any = trainings[1].meter
         parts += ["", f"{meter.steps:,} steps, {meter.last.macs:,} MACs each: {meter.counted} count of a stand-in."]
     return "\n".join([*parts, ""])
 

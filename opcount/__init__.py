@@ -14,7 +14,8 @@ _HOMES = dict(ops="Convention OpCount Term", errors="OpCountError", result="Laye
               formulas="formula", rules="rule", scaling_laws="Scaling scaling", measuring="memory peak_activations",
               occupancy="Memory", pricing="Energy EnergyTable energy", intensity="Roofline roofline",
               reconciling="Reconciliation reconcile", tallying="Tally tallied tally", utilization="mfu",
-              runs="WholeRun whole_run", metering="Meter meter", zeros="Sparsity sparsity", sweeping="sweep")  # fmt: skip
+              runs="WholeRun whole_run", metering="Meter meter", zeros="Sparsity sparsity",
+              sweeping="sweep")  # fmt: skip
 __all__ = sorted(["separable", *" ".join(_HOMES.values()).split()])
 
 

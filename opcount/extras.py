@@ -1,4 +1,4 @@
-"""What the command adds to its report when asked: energy, memory, a roofline, a whole run, as options and as sections."""
+"""What the command adds to its report when asked: energy, memory, a roofline, a whole run."""
 
 from __future__ import annotations
 

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 QUESTIONS = ("why", "separate", "vary", "audit", "versus", "generate", "sparsity")
 _OF_TABLES = ("tree", "depth", "fold", "sort", "top", "html", "strict", "energy", "memory", "roofline",
               "epochs", "samples", "tokens")  # fmt: skip
+_FORWARD = {
+    "audit": ", where two counts agree module by module (of gradients they agree in sum, and owe them to other modules)"
+}
 _OF_COUNTS = ("max_macs", "max_total", "max_params", "max_layer_macs")
 
 
@@ -53,7 +56,7 @@ def asked(options: argparse.Namespace) -> str | None:
     if found and options.only is not None and found[0] != "vary":
         raise InputError(f"--only does not go with --{found[0]}")
     if found and options.backward and found[0] not in ("why", "vary"):
-        raise InputError(f"--backward does not go with --{found[0]}")
+        raise InputError(f"--{found[0]} is about a forward alone{_FORWARD.get(found[0], '')}: leave --backward out")
     beside = next((name for name in _OF_TABLES if getattr(options, name) not in (None, False)), None)
     if found and beside is not None:
         raise InputError(f"--{beside} is about the table of layers, which --{found[0]} does not write: leave one out")

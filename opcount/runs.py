@@ -94,7 +94,9 @@ def whole_run(
     """
     by_samples = samples is not None and epochs is not None and tokens is None
     if not by_samples and not (tokens is not None and samples is None and epochs is None):
-        raise InputError("a whole run is of samples and epochs, both, or of tokens: give samples= and epochs=, or tokens=")
+        raise InputError(
+            "a whole run is of samples and epochs, both, or of tokens: give samples= and epochs=, or tokens="
+        )
     prices = EnergyTable.of(table)
     sizes = profile.inputs[0] if profile.inputs else ()
     if by_samples:

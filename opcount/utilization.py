@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from opcount.errors import InputError
 from opcount.ops import OpCount
-from opcount.ops import OpCount
 from opcount.result import Profile
 
 

@@ -90,7 +90,7 @@ def test_the_page_on_energy_shows_what_the_benchmark_wrote() -> None:
     assert [table.strip() for table in tables] == ["\n".join(table) for table in energy_tables()[1:]]
 
 
-@pytest.mark.parametrize("page", ["training", "tally"])
+@pytest.mark.parametrize("page", ["training", "tally", "meter"])
 def test_the_examples_of_a_page_are_true(page: str) -> None:
     assert doctest.testfile(str(ROOT / "docs" / f"{page}.md"), module_relative=False).failed == 0
 

@@ -51,7 +51,17 @@ def test_no_run() -> None:
         whole_run(step, tokens=4, table="horowitz-2041")
 
 
-STEP = ["torch.nn:Linear", "--arg", "in_features=10", "--arg", "out_features=4", "--arg", "bias=False", "--input", "1,10"]
+STEP = [
+    "torch.nn:Linear",
+    "--arg",
+    "in_features=10",
+    "--arg",
+    "out_features=4",
+    "--arg",
+    "bias=False",
+    "--input",
+    "1,10",
+]
 
 
 def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:

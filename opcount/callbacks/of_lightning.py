@@ -21,12 +21,12 @@ except ImportError:
     raise MissingExtraError("LightningMeter needs lightning: pip install 'opcount[lightning]'") from None
 
 
-class LightningMeter(Callback):  # type: ignore[misc]
+class LightningMeter(Callback):
     """Logs, with each of a Trainer's loggers and as often as it logs, what a step costs.
 
-    ``opcount/macs``, ``opcount/multiplications`` and ``opcount/additions`` are those of the last step, forward, backward
-    and optimizer; ``opcount/mfu`` is the model FLOPs utilization since it was last logged. They are of this process: of
-    what its own batches ask of the whole model.
+    ``opcount/macs``, ``opcount/multiplications`` and ``opcount/additions`` are those of the last step, with backward
+    pass and optimizer; ``opcount/mfu`` is the model FLOPs utilization since it was last logged. They are of this
+    process: of what its own batches ask of the whole model.
 
     What is counted is ``training_step``, by the shapes of its batch, on a stand-in of the module that is attached to no
     trainer; nothing is put on the module itself.

@@ -17,12 +17,12 @@ except ImportError:
     raise MissingExtraError("TransformersMeter needs transformers: pip install 'opcount[trainer]'") from None
 
 
-class TransformersMeter(TrainerCallback):  # type: ignore[misc]
+class TransformersMeter(TrainerCallback):
     """Logs, whenever the Trainer logs a loss, what a step costs.
 
-    ``opcount/macs``, ``opcount/multiplications`` and ``opcount/additions`` are those of the last step, forward, backward
-    and optimizer; ``opcount/mfu`` is the model FLOPs utilization since it was last logged. They are of this process: of
-    what its own batches ask of the whole model. They go where the Trainer's own figures go.
+    ``opcount/macs``, ``opcount/multiplications`` and ``opcount/additions`` are those of the last step, with backward
+    pass and optimizer; ``opcount/mfu`` is the model FLOPs utilization since it was last logged. They are of this
+    process: of what its own batches ask of the whole model. They go where the Trainer's own figures go.
 
     Args:
         trainer: whose callback it is to be, as in ``trainer.add_callback(TransformersMeter(trainer))``.
@@ -39,7 +39,7 @@ class TransformersMeter(TrainerCallback):  # type: ignore[misc]
     def __init__(self, trainer: Any, peak: float | None = None, *, convention: Convention = Convention()) -> None:
         if not isinstance(trainer, Trainer):
             raise InputError(
-                "TransformersMeter takes the trainer that it logs with: trainer.add_callback(TransformersMeter(trainer))"
+                "TransformersMeter takes the trainer it logs with: trainer.add_callback(TransformersMeter(trainer))"
             )
         self.trainer, self.convention = trainer, convention
         self.pace = Pace(peak)
@@ -50,7 +50,7 @@ class TransformersMeter(TrainerCallback):  # type: ignore[misc]
         self.close()
         wrapped = self.trainer.model_wrapped
         model = wrapped if isinstance(wrapped, nn.Module) else self.trainer.model
-        optimizer = kwargs.get("optimizer")
+        optimizer: Any = kwargs.get("optimizer")
         while hasattr(optimizer, "optimizer"):  # within what accelerate puts around it
             optimizer = optimizer.optimizer
         self.meter = meter(model, optimizer=optimizer, convention=self.convention)

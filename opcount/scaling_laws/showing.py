@@ -35,7 +35,8 @@ def latex(scaling: Scaling, only: str | None) -> str:
 def _lines(scaling: Scaling, width: int | None, only: str | None) -> Iterator[str]:
     order = list(scaling.symbols.values())
     sizes = "; ".join(f"{name} is {words}" for name, words in scaling.sizes.items())
-    yield from _folded(f"{visible(scaling.model)} · {sizes}", width)
+    of = " · a training step" if len(scaling.fit.sample.phases) > 1 else ""
+    yield from _folded(f"{visible(scaling.model)}{of} · {sizes}", width)
     yield ""
     laws = scaling.law(only)
     yield f"  {visible(only) if only else 'the whole'}"

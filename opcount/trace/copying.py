@@ -30,7 +30,7 @@ from torch.utils.hooks import RemovableHandle
 from opcount.trace.sight import Observing
 from opcount.trace.standins import StandIns, stand_in
 from opcount.trace.vacancy import HOOK_TABLES, SHAREABLE, Vacant
-from opcount.trace.wrapping import gathered, is_distributed, is_distributing, own_class, unwrapped, wraps
+from opcount.trace.wrapping import gathered, is_distributed, is_none_of_its, own_class, unwrapped, wraps
 
 _SHARED = (
     *(type(None), bool, int, float, complex, str, bytes, type, range, slice, enum.Enum),
@@ -198,8 +198,8 @@ class Copier:
 
     def _hooks(self, name: str, table: Any, path: str) -> Any:
         """The copy of a table of hooks, without those that are no part of the model's forward."""
-        if table and name in _CALLED_HOOKS and any(map(_is_none_of_its, table.values())):
-            kept = collections.OrderedDict((key, each) for key, each in table.items() if not _is_none_of_its(each))
+        if table and name in _CALLED_HOOKS and any(map(is_none_of_its, table.values())):
+            kept = collections.OrderedDict((key, each) for key, each in table.items() if not is_none_of_its(each))
             self.memo[id(table)] = copied = self.copy(kept, _join(path, name))
             return copied
         return type(table)() if not table and type(table) in _TABLES else self.copy(table, _join(path, name))
@@ -401,11 +401,6 @@ def _module_maker(kind: Any) -> Callable[[], Any] | None:
         return None
     own = own_class(kind)
     return functools.partial(_maker(own), own)
-
-
-def _is_none_of_its(hook: Any) -> bool:
-    """Whether a hook is no part of a model's forward: it moves tensors between ranks, or looks on for us."""
-    return isinstance(hook, Observing) or is_distributing(hook)
 
 
 def _blank(value: Any) -> Any:

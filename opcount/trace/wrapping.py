@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from opcount.errors import InputError
+from opcount.trace.sight import Observing
 
 REPLICATING = (nn.DataParallel, nn.parallel.DistributedDataParallel)
 """Wrappers that hand each replica its share of a batch."""
@@ -56,9 +57,9 @@ def is_fully_sharded(kind: Any) -> bool:
     return _derives(kind, "FSDPModule")
 
 
-def is_distributing(hook: Any) -> bool:
-    """Whether a hook only moves tensors between ranks."""
-    return str(getattr(hook, "__module__", "")).startswith("torch.distributed.")
+def is_none_of_its(hook: Any) -> bool:
+    """Whether a hook is no part of a model's forward: it only moves tensors between ranks, or looks on for us."""
+    return isinstance(hook, Observing) or str(getattr(hook, "__module__", "")).startswith("torch.distributed.")
 
 
 def is_distributed(tensor: object) -> bool:
