@@ -139,6 +139,7 @@ def test_lightning_by_a_part_and_with_accumulation() -> None:
         fit(lightning_module([]), [LightningMeter(of="nets")], Logged(), batches(2))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_transformers(tmp_path: Path) -> None:
     transformers = pytest.importorskip("transformers", reason="opcount[trainer] is not installed")

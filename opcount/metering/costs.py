@@ -40,6 +40,10 @@ class Cost:
     backward: OpCount = OpCount()
     optimizer: OpCount = OpCount()
 
+    def of_training(self, calls: int, again: int) -> OpCount:
+        """So many calls with their backward passes, and forward passes run again for these."""
+        return (self.forward + self.backward) * calls + self.forward * again
+
     @staticmethod
     def of(found: Profile) -> Cost:
         """The phases of a profile."""

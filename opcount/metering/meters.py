@@ -23,11 +23,11 @@ from opcount.trace.wrapping import unwrapped
 class _Known:
     """A signature that was met, and how often."""
 
-    __slots__ = ("again", "cost", "evaluated", "trained")
+    __slots__ = ("again", "cost", "evaluated", "steps", "trained")
 
     def __init__(self, cost: Cost) -> None:
         self.cost = cost
-        self.trained = self.evaluated = self.again = 0
+        self.trained = self.evaluated = self.again = self.steps = 0
 
 
 class Meter(Figures):
@@ -58,9 +58,8 @@ class Meter(Figures):
         self._model = unwrapped(model)
         self._known: dict[Signature, _Known] = {}
         self._forgotten: list[_Known] = []
-        self._open: dict[_Known, int] = {}
-        self._latest: _Known | None = None
-        self._optimizer = OpCount()
+        self._open: dict[_Known, tuple[int, int]] = {}
+        self._made_of: tuple[Any, ...] = ()
         self._missed: dict[str, None] = {}
         self.steps = self.calls = self._counted = 0
         self.last = OpCount()
@@ -111,12 +110,16 @@ class Meter(Figures):
         Returns:
             What it cost: these calls with their backward passes, and the optimizer's step; evaluation is no part of it.
         """
-        optimizer = self._latest.cost.optimizer if self._latest is not None and self._open else OpCount()
-        whole = sum((_trained(known) * times for known, times in self._open.items()), OpCount())
-        self._optimizer += optimizer
-        self._open.clear()
+        made_of = tuple(self._open.items())
+        if made_of != self._made_of:  # most steps are like the one before
+            self._made_of = made_of
+            self.last = sum((known.cost.of_training(*often) for known, often in made_of), OpCount())
+            if made_of:
+                self.last += made_of[-1][0].cost.optimizer
+        if made_of:
+            made_of[-1][0].steps += 1
+        self._open = {}
         self.steps += 1
-        self.last = whole + optimizer
         return self.last
 
     @property
@@ -139,7 +142,7 @@ class Meter(Figures):
     @property
     def optimizer(self) -> OpCount:
         """The optimizer's steps."""
-        return self._optimizer
+        return sum((known.cost.optimizer * known.steps for known in self._all()), OpCount())
 
     @property
     def evaluation(self) -> OpCount:
@@ -223,11 +226,12 @@ class Meter(Figures):
         node: Any = torch._C._current_autograd_node()
         if node is not None and training and node.name() != "CheckpointFunctionBackward":
             known.again += 1  # checkpointing, not the reentrant kind, runs the model for what it had not kept
-            self._open[known] = self._open.get(known, 0)
+            calls, again = self._open.get(known, (0, 0))
+            self._open[known] = calls, again + 1
         elif training:
             known.trained += 1
-            self._open[known] = self._open.get(known, 0) + 1
-            self._latest = known
+            calls, again = self._open.get(known, (0, 0))
+            self._open[known] = calls + 1, again
         else:
             known.evaluated += 1
 
@@ -245,10 +249,6 @@ class Meter(Figures):
         if not told:
             warnings.warn(f"opcount's meter could not count a call, and leaves it out: {reason}", stacklevel=3)
         return Cost()
-
-
-def _trained(known: _Known) -> OpCount:
-    return known.cost.forward + known.cost.backward
 
 
 class _Hook(Observing):

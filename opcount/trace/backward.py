@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from opcount.errors import BackwardError, ForwardError, InputError, OpCountError
 from opcount.ops import Execution
 from opcount.trace import hooks
 from opcount.trace.gradients import GradientObserver
-from opcount.trace.guard import nothing_compiled, process_state_kept
+from opcount.trace.guard import meta_known, nothing_compiled, process_state_kept
 from opcount.trace.observer import Collector
 from opcount.trace.propagating import GradientFunctions, GradientOperators, MetaOperators, leaves
 from opcount.trace.run import call
@@ -62,6 +63,7 @@ def run_backward(
     with (
         process_state_kept(lambda: observer.drew),
         nothing_compiled(),
+        meta_known() if shapes_only else nullcontext(),
         torch.inference_mode(False),
         torch.enable_grad(),
         torch.autograd.set_multithreading_enabled(False),  # the numbers of nodes are each thread's own

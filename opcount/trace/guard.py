@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -145,6 +146,20 @@ def _compiler_held() -> Iterator[None]:
         yield
     finally:
         compiler._maybe_set_eval_frame = kept
+
+
+@contextmanager
+def meta_known() -> Iterator[None]:
+    """Checkpointing may look for the module of the meta device, which before PyTorch 2.6 there was none of."""
+    if hasattr(torch, "meta") or hasattr(torch.compiler, "set_stance"):
+        yield
+        return
+    torch.meta = SimpleNamespace(_initialized=False)  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        if hasattr(torch, "meta"):  # unless a count in another thread was first
+            del torch.meta
 
 
 @contextmanager
