@@ -271,6 +271,30 @@ def test_keywords_dicts_and_objects() -> None:
     assert m.forward.macs == 2 * 48 + 48 + 16
 
 
+def test_numbers_alone_or_nothing_at_all() -> None:
+    class Made(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc = nn.Linear(4, 4)
+
+        def forward(self, rows: int = 2) -> torch.Tensor:
+            return self.fc(torch.ones(rows, 4))
+
+    model = Made()
+    m = meter(model)
+    for arguments in ((3,), (), (3,)):
+        model(*arguments)
+    assert (m.forward.macs, m.counted) == (8 * 16, 2)
+
+
+def test_lazy_layers() -> None:
+    model = nn.Sequential(nn.LazyLinear(4), nn.Linear(4, 2))
+    m = meter(model)
+    for _ in range(2):
+        model(torch.ones(3, 5))
+        assert m.step().macs == 2 * 60 + 3 * 24
+
+
 def test_a_changed_model_is_counted_anew_when_told() -> None:
     model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)

@@ -10,9 +10,9 @@ from typing import Any
 
 from torch import nn
 
-from opcount.callbacks.pace import Pace
+from opcount.callbacks.pace import Pace, metered
 from opcount.errors import InputError, MissingExtraError
-from opcount.metering import Meter, meter
+from opcount.metering import Meter
 from opcount.ops import Convention
 
 try:
@@ -63,11 +63,11 @@ class LightningMeter(Callback):
         if len(optimizers) > 1:
             warnings.warn(f"the steps of {len(optimizers)} optimizers are not counted, only the passes", stacklevel=2)
         given: dict[str, Any] = {"convention": self.convention}
-        given["optimizer"] = optimizers[0] if len(optimizers) == 1 else None
+        optimizer = optimizers[0] if len(optimizers) == 1 else None
         if self.of is not None:
-            self.meter = meter(_part(pl_module, self.of), **given)
+            self.meter = metered(_part(pl_module, self.of), optimizer, **given)
         else:
-            self.meter = meter(_TrainingStep(pl_module), loss=_loss, hook=False, **given)
+            self.meter = metered(_TrainingStep(pl_module), optimizer, loss=_loss, hook=False, **given)
         self._seen = trainer.global_step
         self.pace.begin()
 

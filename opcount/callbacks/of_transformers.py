@@ -6,9 +6,9 @@ from typing import Any
 
 from torch import nn
 
-from opcount.callbacks.pace import PREFIX, Pace
+from opcount.callbacks.pace import PREFIX, Pace, metered
 from opcount.errors import InputError, MissingExtraError
-from opcount.metering import Meter, meter
+from opcount.metering import Meter
 from opcount.ops import Convention
 
 try:
@@ -53,7 +53,7 @@ class TransformersMeter(TrainerCallback):
         optimizer: Any = kwargs.get("optimizer")
         while hasattr(optimizer, "optimizer"):  # within what accelerate puts around it
             optimizer = optimizer.optimizer
-        self.meter = meter(model, optimizer=optimizer, convention=self.convention)
+        self.meter = metered(model, optimizer, convention=self.convention)
         self.pace.begin()
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:

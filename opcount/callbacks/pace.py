@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 import time
+import warnings
+from typing import Any
+
+from torch import nn
 
 from opcount.errors import InputError
+from opcount.metering import Meter, meter
 from opcount.ops import OpCount
 from opcount.utilization import mfu
 
 PREFIX = "opcount/"
+
+
+def metered(model: nn.Module, optimizer: Any, **options: Any) -> Meter:
+    """A meter; without the optimizer's steps, and a warning, if these are not of parameters of the model as it is."""
+    try:
+        return meter(model, optimizer=optimizer, **options)
+    except InputError as error:
+        if optimizer is None:
+            raise
+        found = meter(model, **options)
+        warnings.warn(f"the optimizer's steps are not counted: {error}", stacklevel=3)
+        return found
 
 
 class Pace:

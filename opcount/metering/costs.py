@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
-from opcount.errors import MissingExtraError
+from opcount.errors import OpCountError
 from opcount.metering.signatures import Family, Signature, blank, rebuilt, resized
 from opcount.ops import FIGURES, Convention, OpCount, Phase
 from opcount.profiler import profile
@@ -89,7 +89,7 @@ class Costs:
         inputs, kwargs = arguments
         found = self._count(inputs, kwargs, training)
         if known.add(sizes, found):
-            with suppress(MissingExtraError):  # without sympy every signature is counted
+            with suppress(OpCountError):  # without sympy, say: then every signature is counted
                 known.find_law(arguments, self._sampler(training))
         return found
 
@@ -99,7 +99,7 @@ class Costs:
 
     def _count(self, inputs: Any, kwargs: dict[str, Any], training: bool) -> Profile:
         self.counted += 1
-        inputs = None if inputs == () else inputs
+        inputs = {} if inputs == () else inputs
         given: dict[str, Any] = {"kwargs": kwargs or None, "convention": self.convention, "execution": "shapes"}
         return profile(self.model, inputs, **given, **(self.step if training else {}))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -251,6 +252,14 @@ class Meter(Figures):
         return Cost()
 
 
+def _by_name(model: nn.Module, args: tuple[int, ...]) -> dict[str, int]:
+    names = [each.name for each in inspect.signature(model.forward).parameters.values() if each.kind in _NAMED]
+    return dict(zip(names, args))
+
+
+_NAMED = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
 class _Hook(Observing):
     """What a model tells its meter. Copies of a model are not metered, nor is what is saved of it."""
 
@@ -265,7 +274,7 @@ class _Hook(Observing):
         meter = self.meter
         if meter is not None and module is self.model:
             numbers = args and type(args[0]) is int and is_size(args)  # which are not the size of a tensor here
-            meter._see(None if numbers else args, kwargs, meter._is_training())
+            meter._see(_by_name(meter._model, args) if numbers else args, kwargs, meter._is_training())
 
     def __reduce__(self) -> Any:
         return _Hook, (None, None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections import UserDict
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -62,7 +63,7 @@ def _sign_object(value: Any, kind: type, parts: list[Any], depth: int) -> None:
     if kind is float or depth > _DEEPEST or isinstance(value, type):
         return
     if isinstance(value, nn.Module) or callable(value):
-        parts.append(id(value))
+        parts.append(getattr(value, "__code__", None) or id(value))
     elif isinstance(value, UserDict):
         _sign(value.data, parts, depth + 1)
     elif isinstance(value, Mapping):
@@ -141,4 +142,6 @@ def resized(tensor: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
         return tensor
     if tensor.is_meta or not tensor.numel():
         return torch.empty(shape, dtype=tensor.dtype, device=_META).requires_grad_(tensor.requires_grad)
-    return torch.full(shape, tensor.max().item(), dtype=tensor.dtype)
+    with suppress(RuntimeError):  # a type that has no largest
+        return torch.full(shape, tensor.max().item(), dtype=tensor.dtype)
+    return torch.zeros(shape, dtype=tensor.dtype)
