@@ -157,7 +157,7 @@ class Meter(Figures):
 
     @property
     def counted(self) -> int:
-        """How often the model's stand-in was counted; everything else was looked up, or is by a closed form."""
+        """How many signatures were counted themselves; everything else was looked up, or is by a closed form."""
         return self._counted + self._costs.counted
 
     @property
