@@ -66,7 +66,7 @@ def count_step(
             try:
                 return run(True, "")
             except (ForwardError, BackwardError) as error:
-                if "meta" not in str(error):
+                if "meta" not in str(error).lower():
                     raise
             try:  # it asks for values: those of positions and masks may be all it needs
                 return run(True, "", constants=True)
