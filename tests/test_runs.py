@@ -82,3 +82,13 @@ def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     ):
         assert main([*STEP, *wrong]) == 2
         assert said in capsys.readouterr().err
+
+
+def test_questions_about_a_training_step(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*STEP, "--backward", "--vary", "N=0", "--format", "plain"]) == 0
+    out = capsys.readouterr().out
+    assert "a training step" in out
+    assert "80·N" in out  # 40 products forward, and 40 for the gradient of the weight
+    for question in (["--audit"], ["--separate"], ["--versus", "fvcore"]):
+        assert main([*STEP, "--backward", *question]) == 2
+        assert "leave --backward out" in capsys.readouterr().err
