@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ def test_a_real_cluster_counts_and_keeps(tmp_path: Path) -> None:
 def test_a_cluster_without_workers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [0.0]
     monkeypatch.setattr(crews.time, "monotonic", lambda: clock[0])
-    lent = Lent(crews.ThreadPoolExecutor(1), len, None, lambda: 0)
+    lent = Lent(ThreadPoolExecutor(1), len, None, lambda: 0)
     assert lent.window() == crews.AHEAD
     clock[0] = 2 * crews.PATIENCE
     with pytest.raises(ExecutorError, match="had no worker"):
@@ -44,7 +45,7 @@ def test_a_cluster_without_workers_is_given_up(monkeypatch: pytest.MonkeyPatch) 
         raise OSError("connection lost")
 
     with pytest.raises(ExecutorError, match="does not answer: connection lost"):
-        Lent(crews.ThreadPoolExecutor(1), len, None, gone).window()
+        Lent(ThreadPoolExecutor(1), len, None, gone).window()
 
 
 @pytest.mark.slow

@@ -32,15 +32,15 @@ def serve() -> None:
     limit, seconds, pickled = unpacked(frames.get())
     send(replies, _prepared(limit, pickled))
     while True:
-        task = unpacked(frames.get())
-        _forget_what_was_printed()
-        if seconds is not None and hasattr(signal, "alarm"):
-            signal.signal(signal.SIGALRM, signal.SIG_DFL)
-            signal.alarm(int(seconds) + 30)  # should the one who watches the time be gone
-        answer = _answer(task, limit)
-        if hasattr(signal, "alarm"):
-            signal.alarm(0)
-        send(replies, answer)
+        for task in unpacked(frames.get()):
+            _forget_what_was_printed()
+            if seconds is not None and hasattr(signal, "alarm"):
+                signal.signal(signal.SIGALRM, signal.SIG_DFL)
+                signal.alarm(int(seconds) + 30)  # should the one who watches the time be gone
+            answer = _answer(task, limit)
+            if hasattr(signal, "alarm"):
+                signal.alarm(0)
+            send(replies, answer)
 
 
 _BUILDER: list[Any] = []
@@ -54,9 +54,10 @@ def _prepared(limit: int | None, pickled: bytes) -> str:
         import torch
 
         import opcount.counting  # noqa: F401  now, rather than within the first point's time
-        from opcount.sweeping.unfilled import Builder
+        from opcount.sweeping.unfilled import Builder, attributes_set_quickly
 
         torch.set_num_threads(1)
+        attributes_set_quickly()
         _BUILDER.append(Builder(unpacked(pickled)))
     except BaseException as error:
         return in_short(error)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
 from opcount.errors import ExecutorError, InputError, MissingExtraError
@@ -20,6 +23,9 @@ TIME_LIMIT = 300.0
 
 AHEAD = 4
 """Points in flight for each that can be counted at a time: none waits for the next, and memory stays as it is."""
+
+SPAN, MOST = 0.05, 32
+"""A process of this machine is given as many points at once as it needs so many seconds for, and no more than these."""
 
 PATIENCE = 120.0
 """Seconds for which a cluster may be without any worker before the sweep gives up on it."""
@@ -41,26 +47,67 @@ class Crew(Protocol):
 
 
 class Local:
-    """Processes of this machine, one thread of ours waiting for each."""
+    """Processes of this machine, with a thread of ours for each.
+
+    A thread hands its process several points at once if they take next to no time, so that the process never waits for
+    the next one; each result is passed on as it comes.
+    """
 
     def __init__(self, order: Order, workers: int | None) -> None:
         self._workers = workers or len(_cores())
         self._order, self._processes = order, Processes()
-        self._threads = ThreadPoolExecutor(self._workers, thread_name_prefix="sweep")
+        self._waiting: SimpleQueue[tuple[Task, Future[dict[str, Any]]] | None] = SimpleQueue()
+        self._seconds = SPAN
+        self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(self._workers)]
+        for thread in self._threads:
+            thread.start()
 
     def submit(self, task: Task) -> Future[dict[str, Any]]:
         """Have a task counted."""
-        return self._threads.submit(self._processes.count, self._order, task)
+        future: Future[dict[str, Any]] = Future()
+        self._waiting.put((task, future))
+        return future
 
     def window(self) -> int:
         """How many tasks may be on their way."""
-        return AHEAD * self._workers
+        return max(AHEAD, 2 * self._share()) * self._workers
 
     def close(self) -> None:
         """Stop what is still on its way."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        for _ in self._threads:
+            self._waiting.put(None)
         self._processes.close()
-        self._threads.shutdown()
+        for thread in self._threads:
+            thread.join()
+
+    def _share(self) -> int:
+        """How many points a process is given at once."""
+        return max(1, min(MOST, int(SPAN / max(self._seconds, 1e-6))))
+
+    def _work(self) -> None:
+        while (first := self._waiting.get()) is not None:
+            some = [first]
+            with suppress(Empty):
+                while len(some) < self._share():
+                    further = self._waiting.get_nowait()
+                    if further is None:  # it is over
+                        self._waiting.put(None)
+                        break
+                    some.append(further)
+            self._pass_on(some)
+
+    def _pass_on(self, some: list[tuple[Task, Future[dict[str, Any]]]]) -> None:
+        results = self._processes.results(self._order, [task for task, _ in some])
+        for at, (_, future) in enumerate(some):
+            begin = time.monotonic()
+            try:
+                result = next(results)
+            except BaseException as error:
+                for _, left in some[at:]:
+                    left.set_exception(error)
+                return
+            self._seconds += (time.monotonic() - begin - self._seconds) / 16
+            future.set_result(result)
 
 
 class Lent:

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
@@ -50,12 +51,16 @@ class Order:
 class Process:
     """One process that counts points.
 
+    Attributes:
+        used: when it last answered.
+        stopped: whether it was ended because of what it counted, rather than died.
+
     Raises:
         ExecutorError: it cannot be started.
     """
 
     def __init__(self, order: Order) -> None:
-        self.order, self.used = order, time.monotonic()
+        self.order, self.used, self.stopped = order, time.monotonic(), False
         self._printed, self._words = tempfile.TemporaryFile(), ""  # noqa: SIM115  as long as the process
         environment = {**os.environ, **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")}
         try:
@@ -66,26 +71,30 @@ class Process:
             )  # fmt: skip
         except OSError as error:
             raise ExecutorError(f"a worker cannot be started: {error.strerror or error}") from error
-        answer, late = self._ask((order.memory, order.seconds, order.build), STARTING)
-        if answer != "":
-            self.end()
-            why = answer or (f"not ready after {STARTING:.0f} s" if late else self.last_words())
-            raise ExecutorError(f"a worker cannot be started: {why}")
+        self._started()
 
-    def count(self, task: Task) -> dict[str, Any] | None:
-        """The result of a task; None if the process died of it, or of something else."""
-        begin = time.monotonic()
-        answer, late = self._ask(task, self.order.seconds)
-        self.used = time.monotonic()
-        if answer is not None:
-            result, fit = answer
-            if not fit:
-                self.end()
-            return dict(result)
-        self.end()
-        if late:
-            return failed(f"took longer than the limit of {self.order.seconds:g} s", self.used - begin)
-        return None
+    def results(self, tasks: Sequence[Task]) -> Iterator[dict[str, Any]]:
+        """The results of tasks one after another; not all of them if it died, or had to be stopped after one."""
+        with _Watch(self.order.seconds, self._kill) as watch:
+            self._send(tasks)
+            for _ in tasks:
+                begin = time.monotonic()
+                watch.begin()
+                frame = self._receive()
+                self.used = time.monotonic()
+                if frame is None:
+                    self.end()
+                    self.stopped = watch.late
+                    if watch.late:
+                        yield failed(f"took longer than the limit of {self.order.seconds:g} s", self.used - begin)
+                    return
+                result, fit = unpacked(frame)
+                if not fit:
+                    self.end()
+                    self.stopped = True
+                yield dict(result)
+                if not fit:
+                    return
 
     @property
     def fit(self) -> bool:
@@ -94,8 +103,7 @@ class Process:
 
     def end(self) -> None:
         """Stop it, whatever it is doing."""
-        with suppress(OSError):
-            self._process.kill()
+        self._kill()
         self._words = self.last_words()
         for stream in (self._process.stdin, self._process.stdout, self._printed):
             with suppress(OSError):
@@ -115,28 +123,67 @@ class Process:
         lines = [line for line in self._printed.read()[-4000:].decode("utf-8", "replace").splitlines() if line.strip()]
         return f"{how}: {_telling(lines)}" if lines else how
 
-    def _ask(self, value: Any, seconds: float | None) -> tuple[Any, bool]:
-        """The answer, or None if the process is gone, and whether it was stopped because it took too long."""
-        late = threading.Event()
+    def _started(self) -> None:
+        """Have it import what it needs."""
+        with _Watch(STARTING, self._kill) as watch:
+            watch.begin()
+            self._send((self.order.memory, self.order.seconds, self.order.build))
+            frame = self._receive()
+        problem = unpacked(frame) if frame is not None else None
+        if problem != "":
+            self.end()
+            why = problem or (f"not ready after {STARTING:.0f} s" if watch.late else self.last_words())
+            raise ExecutorError(f"a worker cannot be started: {why}")
 
-        def stop() -> None:
-            late.set()
-            with suppress(OSError):
-                self._process.kill()
-
-        watch = threading.Timer(seconds, stop) if seconds is not None else None
-        if watch is not None:
-            watch.daemon = True
-            watch.start()
-        try:
+    def _send(self, value: Any) -> None:
+        with suppress(OSError, ValueError):  # the pipe is broken or closed: that it is gone is seen by no answer
             send(cast(BinaryIO, self._process.stdin), value)
-            frame = receive(cast(BinaryIO, self._process.stdout))
-        except (OSError, ValueError):  # the pipe is broken or closed: it is gone
-            frame = None
-        finally:
-            if watch is not None:
-                watch.cancel()
-        return (None if frame is None else unpacked(frame)), frame is None and late.is_set()
+
+    def _receive(self) -> bytes | None:
+        try:
+            return receive(cast(BinaryIO, self._process.stdout))
+        except (OSError, ValueError):
+            return None
+
+    def _kill(self) -> None:
+        with suppress(OSError):
+            self._process.kill()
+
+
+class _Watch:
+    """Stops a process that does not answer in time: one thread for a series of answers.
+
+    Attributes:
+        late: whether it had to.
+    """
+
+    def __init__(self, seconds: float | None, stop: Callable[[], None]) -> None:
+        self.late = False
+        self._seconds, self._stop = seconds, stop
+        self._due = float("inf")
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._wait, daemon=True)
+
+    def begin(self) -> None:
+        """The time of the next answer begins."""
+        if self._seconds is not None:
+            self._due = time.monotonic() + self._seconds
+
+    def __enter__(self) -> _Watch:
+        if self._seconds is not None:
+            self.begin()
+            self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._over.set()
+
+    def _wait(self) -> None:
+        while not self._over.wait(min(max(self._due - time.monotonic(), 0.0), threading.TIMEOUT_MAX)):
+            if time.monotonic() >= self._due:
+                self.late = True
+                self._stop()
+                return
 
 
 def _telling(lines: list[str]) -> str:
@@ -156,20 +203,31 @@ class Processes:
 
     def count(self, order: Order, task: Task) -> dict[str, Any]:
         """The result of a task, counted in a process that is there or a new one."""
+        return next(self.results(order, [task]))
+
+    def results(self, order: Order, tasks: Sequence[Task]) -> Iterator[dict[str, Any]]:
+        """The results of tasks as they come, one after another, whatever becomes of the processes they are given to."""
+        done = died = 0
         begin = time.monotonic()
-        words = ""
-        for _ in range(TRIES):
-            process = self._borrow(order)
+        while done < len(tasks):
+            process, before = self._borrow(order), done
             try:
-                result = process.count(task)
+                for result in process.results(tasks[done:]):
+                    done += 1
+                    yield result
+                    begin = time.monotonic()
             finally:
                 self._give_back(process)
-            if result is not None:
-                return result
+            if done == len(tasks) or process.stopped:
+                died = 0
+                continue
             if self._closed:
-                break
-            words = process.last_words()
-        return failed(f"its worker died, {TRIES} times: {words}", time.monotonic() - begin)
+                raise ExecutorError("the sweep was stopped")
+            died = died + 1 if done == before else 1
+            if died == TRIES:
+                words = process.last_words()
+                yield failed(f"its worker died, {TRIES} times: {words}", time.monotonic() - begin)
+                done, died, begin = done + 1, 0, time.monotonic()
 
     def close(self) -> None:
         """End them all, also those that count."""

@@ -60,6 +60,32 @@ def _skipping(method: Callable[..., Any]) -> Callable[..., Any]:
     return fill
 
 
+_PLAIN = frozenset({type(None), bool, int, float, str, tuple})
+
+
+def attributes_set_quickly() -> None:
+    """From now on, sizes and flags of modules go where ``nn.Module.__setattr__`` would put them in the end.
+
+    It asks of each whether it is a parameter, a buffer or a module, which takes a third of the time of building.
+    """
+    module: Any = nn.Module
+    module.__setattr__ = _quicker(module.__setattr__)
+
+
+def _quicker(setting: Callable[[Any, str, Any], None]) -> Callable[[Any, str, Any], None]:
+    def setattr_plain(self: Any, name: str, value: Any) -> None:
+        if type(value) in _PLAIN:
+            own = self.__dict__
+            if "_modules" in own and not (
+                name in own["_parameters"] or name in own["_buffers"] or name in own["_modules"]
+            ):
+                super(nn.Module, self).__setattr__(name, value)
+                return
+        setting(self, name, value)
+
+    return setattr_plain
+
+
 class Builder:
     """Calls a builder without filling weights, for as long as that cannot be told from calling it plainly.
 
