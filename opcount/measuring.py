@@ -16,7 +16,10 @@ from opcount.inputs import call_arguments, home
 from opcount.occupancy import LayerMemory, Memory
 from opcount.trace.describe import dtype_name
 from opcount.trace.faking import Faker
+from opcount.trace.guard import garbage_kept
+from opcount.trace.liveness import run_known
 from opcount.trace.moving import Moved, Moves
+from opcount.trace.sight import unobserved
 from opcount.trace.skeleton import Skeleton, clone, cloned, walk
 from opcount.trace.storages import Storages, parts
 from opcount.trace.trying import shapes_or_real
@@ -75,7 +78,23 @@ def peak_activations(
     >>> peak_activations(nn.Sequential(nn.Linear(10, 30), nn.ReLU(inplace=True), nn.Linear(30, 5)), (2, 10))
     280
     """
-    return _measured(model, inputs, kwargs, execution, details=False).peak_activations
+    known = _known_peak(model, inputs, kwargs) if execution in ("auto", "shapes") else None
+    return _measured(model, inputs, kwargs, execution, details=False).peak_activations if known is None else known
+
+
+def _known_peak(model: nn.Module, inputs: Any, kwargs: Mapping[str, Any] | None) -> int | None:
+    """The peak of a model of which all is known that it allocates, in a tenth of the time; None of another."""
+    if not isinstance(model, nn.Module) or home(model)[0].type not in ("cpu", "meta"):
+        return None
+    storages = Storages(values=False)
+    try:
+        with unobserved(), garbage_kept():
+            args, keywords = call_arguments(model, inputs, kwargs, shapes_only=True)
+            storages.know(_tensors((args, keywords)))
+            run_known(clone(model, shapes_only=True), args, keywords, storages)
+    except Exception:  # the whole run gives the number or the error
+        return None
+    return storages.peak
 
 
 def _measured(

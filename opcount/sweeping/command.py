@@ -53,6 +53,7 @@ def read(parser: argparse.ArgumentParser, words: Sequence[str]) -> argparse.Name
         help="of targets: keyword argument for all of them")  # fmt: skip
     add("--no-bias", action="store_true", help="of targets: leave the additions of biases out")
     add("--no-padding", action="store_true", help="of targets: leave taps on zero padding out")
+    add("--no-peak", action="store_true", help="leave the peak of activations out, which takes a run of its own")
     add("--workers", type=_positive, metavar="N", help="processes to start; one for each processor if not given")
     add("--dask", metavar="ADDRESS", help="count on a Dask cluster instead: tcp://HOST:8786")
     add("--time-limit", type=_seconds, metavar="SECONDS", help="that a point may take (300)")
@@ -163,7 +164,8 @@ def _results(options: argparse.Namespace, tell: Callable[[str], None]) -> Result
     try:
         results = sweep(
             spec.build, _Sized(spec), spec.inputs, executor=executor, store=spec.store, convention=spec.convention,
-            workers=spec.workers, time_limit=spec.time_limit, memory_limit=spec.memory_limit, retry=options.retry,
+            peak=spec.peak and not options.no_peak, workers=spec.workers, time_limit=spec.time_limit,
+            memory_limit=spec.memory_limit, retry=options.retry,
         )  # fmt: skip
     except KeyboardInterrupt:
         tell(f"what was counted is kept in {spec.store}; the same command goes on")

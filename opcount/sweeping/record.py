@@ -10,7 +10,10 @@ from opcount.errors import InputError
 from opcount.ops import FIGURES
 from opcount.sweeping.plain import from_plain
 
-WHOLE = (*FIGURES, "total", "params")
+PEAK = "peak_activations"
+"""The column that is empty also where it was not asked for."""
+
+WHOLE = (*FIGURES, "total", "params", PEAK)
 """The columns that are whole numbers, or empty where counting failed."""
 
 RESULT = (*WHOLE, "complete", "uncounted", "execution", "called_with", "seconds", "error")
@@ -61,7 +64,7 @@ def from_columns(row: Mapping[str, Any]) -> dict[str, Any]:
     """The record that :func:`to_columns` laid out."""
     record: dict[str, Any] = {"point": json.loads(row["point"])}
     for name in COLUMNS:
-        value = row[name]
+        value = row.get(name) if name == PEAK else row[name]
         record[name] = int(value) if name in WHOLE and value is not None else value
     record["uncounted"] = json.loads(row["uncounted"])
     return record

@@ -17,7 +17,7 @@ from opcount.sweeping.identity import Identity, identify
 from opcount.sweeping.named import Named
 from opcount.sweeping.plain import to_plain, to_text
 from opcount.sweeping.progress import Live
-from opcount.sweeping.record import check_names, failed
+from opcount.sweeping.record import PEAK, check_names, failed
 from opcount.sweeping.results import Results
 from opcount.sweeping.space import Point, Space, check_arguments, points
 from opcount.sweeping.store import Kept, Store, read, record_text
@@ -39,6 +39,7 @@ def sweep(
     executor: Any = None,
     store: str = "sweep.parquet",
     convention: Convention = Convention(),
+    peak: bool = True,
     workers: int | None = None,
     time_limit: float | None = None,
     memory_limit: int | None = None,
@@ -60,6 +61,8 @@ def sweep(
             torch thread each.
         store: a file that ends in ``.parquet`` or ``.sqlite``. What it holds stays.
         convention: as for :func:`opcount.profile`.
+        peak: whether each row has ``peak_activations``, as :func:`opcount.peak_activations` tells it. That takes a
+            second run: a short one of most convolutional networks, several times as long as counting of others.
         workers: how many processes to start; None is one for each processor.
         time_limit: seconds that a point may take: 300 in processes and on a cluster if nothing is said,
             ``float("inf")`` for as long as it likes. In any other executor it has each point counted in a process.
@@ -88,7 +91,7 @@ def sweep(
     if not callable(build):
         raise InputError(f"build is a function that returns a model for a point, not {build!r}")
     each = points(space)
-    asked = _Asked(build, inputs, convention)
+    asked = _Asked(build, inputs, convention, peak=peak)
     who = crew(build, executor, workers, time_limit, memory_limit)
     try:
         kept = Store(str(store))
@@ -108,11 +111,11 @@ def sweep(
 class _Asked:
     """From a point to its task, its question and its key."""
 
-    def __init__(self, build: Callable[..., Any], inputs: Any, convention: Convention) -> None:
+    def __init__(self, build: Callable[..., Any], inputs: Any, convention: Convention, *, peak: bool) -> None:
         from opcount import __version__
 
         self._identity = build.identity_of if isinstance(build, Named) else partial(_same, identify(build))
-        self.inputs, self.convention = inputs, convention
+        self.inputs, self.convention, self.peak = inputs, convention, peak
         self._each = callable(inputs)
         self._described = None if self._each else to_text(described_inputs(inputs))
         self._version, self._said = __version__, to_text(convention.to_dict())
@@ -120,9 +123,9 @@ class _Asked:
     def task(self, point: Point) -> Task:
         """What is to be counted."""
         if not self._each:
-            return Task(point, self.inputs, self.convention)
+            return Task(point, self.inputs, self.convention, self.peak)
         try:
-            return Task(point, self.inputs(**point), self.convention)
+            return Task(point, self.inputs(**point), self.convention, self.peak)
         except Exception as error:
             raise InputError(f"inputs cannot be called with the point {point!r}: {in_short(error)}") from error
 
@@ -137,11 +140,13 @@ class _Asked:
             "version": self._version,
         }
 
-    def keys(self, task: Task, labels: dict[str, Any]) -> tuple[bytes, bytes]:
-        """The question, and its key."""
+    def keys(self, task: Task, labels: dict[str, Any]) -> tuple[bytes, list[bytes]]:
+        """The question, and the keys of answers to it: the one it will be kept under, then others that will do."""
         parts = [labels["build"], to_text(labels["point"]), labels["inputs"], labels["convention"]]
         question = _digest(parts)
-        return question, _digest([question.hex(), self._identity(task.point).source, self._version])
+        made_of = [question.hex(), self._identity(task.point).source, self._version]
+        without, with_peak = _digest(made_of), _digest([*made_of, PEAK])
+        return question, [with_peak] if self.peak else [without, with_peak]
 
 
 @dataclass
@@ -191,15 +196,15 @@ class _Run:
         check_names(point)
         task = self.asked.task(point)
         labels = self.asked.labels(task)
-        question, key = self.asked.keys(task, labels)
+        question, keys = self.asked.keys(task, labels)
         if question in self.flying:
             self.tally.repeated += 1
             return
-        known = self.store.known(question, key, position, retry=self.retry)
+        known = self.store.known(question, keys, position, retry=self.retry)
         if known is not None:
             self.tally.answer(well=known)
             return
-        self.flying[question] = _Flight(task, labels, key, position)
+        self.flying[question] = _Flight(task, labels, keys[0], position)
         self._send(question)
 
     def _send(self, question: bytes) -> None:

@@ -17,7 +17,10 @@ from opcount.sweeping.named import Named, expand, is_pattern
 from opcount.sweeping.space import Points, points
 
 _TABLES = {
-    "": ("build", "inputs", "store", "sampler", "grid", "points", "arguments", "convention", "limits", "executor"),
+    "": (
+        *("build", "inputs", "store", "peak", "sampler", "grid", "points", "arguments"),
+        *("convention", "limits", "executor"),
+    ),
     "convention": ("bias", "zero_padding"),
     "limits": ("time", "memory"),
     "executor": ("workers", "dask"),
@@ -39,6 +42,7 @@ class Spec:
     memory_limit: int | None = None
     workers: int | None = None
     dask: str | None = None
+    peak: bool = True
 
 
 def of_targets(words: Iterable[str], arguments: Mapping[str, Any], inputs: tuple[str, ...] = ()) -> Spec:
@@ -103,6 +107,7 @@ def read(data: Mapping[str, Any], *, default_store: str = "sweep.parquet") -> Sp
         memory_limit=parse_bytes(limits["memory"]) if "memory" in limits else None,
         workers=_of(executor, "workers", int, None),
         dask=_of(executor, "dask", str, None),
+        peak=_of(data, "peak", bool, True),
     )
 
 

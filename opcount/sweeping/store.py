@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 from opcount.errors import InputError, StoreError
 from opcount.sweeping.lock import Lock
-from opcount.sweeping.record import COLUMNS
+from opcount.sweeping.record import COLUMNS, PEAK
 
 PARQUET, SQLITE = (".parquet",), (".sqlite", ".sqlite3", ".db")
 APPLICATION, VERSION = 0x6F706373, 1  # "opcs"
@@ -87,13 +87,20 @@ class Store:
             raise
         self._marks = 0
 
-    def known(self, question: bytes, key: bytes, position: int, *, retry: bool = False) -> bool | None:
-        """Whether a question is answered well, or by an error; None if it is not. What is known is marked as asked."""
+    def known(self, question: bytes, keys: Sequence[bytes], position: int, *, retry: bool = False) -> bool | None:
+        """Whether a question is answered well, or by an error; None if it is not. What is known is marked as asked.
+
+        Args:
+            question: what is asked.
+            keys: those of answers that will do.
+            position: of the point in this sweep.
+            retry: whether an error is no answer.
+        """
         with _explained(self.path):
             found = self._database.execute(
                 "SELECT key, position, failed FROM rows WHERE question = ?", (question,)
             ).fetchone()
-            if found is None or found[0] != key or (retry and found[2]):
+            if found is None or found[0] not in keys or (retry and found[2]):
                 return None
             if found[1] is None:
                 self._mark(question, position)
@@ -275,5 +282,6 @@ def _remove(journal: Path) -> None:
 
 def record_text(record: dict[str, Any]) -> str:
     """A record as the JSON it is kept as: one text for one record."""
-    ordered = {"point": record["point"], **{name: record.get(name) for name in COLUMNS}}
+    named = [name for name in COLUMNS if name != PEAK or record.get(PEAK) is not None]  # as before there was a peak
+    ordered = {"point": record["point"], **{name: record.get(name) for name in named}}
     return json.dumps(ordered, separators=(",", ":"), ensure_ascii=True, allow_nan=False)

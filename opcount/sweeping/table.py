@@ -15,7 +15,7 @@ from opcount.report import render_table
 from opcount.report.digits import plural
 from opcount.report.escape import spreadsheet, visible
 from opcount.report.sheet import Cell, Column, Note, Row, Sheet
-from opcount.sweeping.record import COLUMNS, WHOLE
+from opcount.sweeping.record import COLUMNS, PEAK, WHOLE
 
 if TYPE_CHECKING:
     import pandas
@@ -23,8 +23,16 @@ if TYPE_CHECKING:
     from opcount.sweeping.results import Results
 
 FORMS = ("rich", "plain", "markdown", "github", "latex", "html", "csv", "json")
-_SHOWN = ("multiplications", "additions", "macs", "params")
-_DROPS = (frozenset({"additions"}), frozenset({"multiplications"}), frozenset({"note"}), frozenset({"params"}))
+_SHOWN = {
+    "multiplications": ("multiplications", "mults"),
+    "additions": ("additions", "adds"),
+    "macs": ("MACs", "MACs"),
+    "params": ("params", "params"),
+    PEAK: ("peak activation bytes", "peak bytes"),
+}
+"""The figures most asked for, with their headers, the second for where room is scarce."""
+
+_DROPS = tuple(frozenset({name}) for name in (PEAK, "additions", "multiplications", "note", "params"))
 
 
 def render(results: Results, form: str, *, top: int | None = None, title: str = "sweep") -> str:
@@ -51,14 +59,14 @@ def sheet(results: Results, top: int | None = None, title: str = "sweep") -> She
     own = [name for name in names if name not in COLUMNS]
     noted = any(_remark(row) for row in rows)
     columns = [Column(name, visible(name), visible(name), "path" if not at else "text") for at, name in enumerate(own)]
-    shorts = {"multiplications": "mults", "additions": "adds", "macs": "MACs"}
-    columns += [Column(name, "MACs" if name == "macs" else name, shorts.get(name, name), "count") for name in _SHOWN]
+    shown = [name for name in _SHOWN if name != PEAK or any(row[PEAK] is not None for row in rows)]
+    columns += [Column(name, *_SHOWN[name], "count") for name in shown]
     columns += [Column("note", "", "", "text")] if noted else []
     notes = [Note((f"and {plural(more, 'more row')}",))] if more else []
     return Sheet(
         headings=((visible(title), plural(len(rows) + more, "row")),),
         columns=tuple(columns) or (Column("point", "point", "point", "path"),),
-        rows=tuple(Row(_cells(row, own, noted), incomplete=bool(_remark(row))) for row in rows),
+        rows=tuple(Row(_cells(row, own, shown, noted), incomplete=bool(_remark(row))) for row in rows),
         total=None,
         whole=0,
         drops=_DROPS,
@@ -66,8 +74,8 @@ def sheet(results: Results, top: int | None = None, title: str = "sweep") -> She
     )
 
 
-def _cells(row: dict[str, Any], own: Sequence[str], noted: bool) -> tuple[Cell, ...]:
-    figures: list[Cell] = [row[name] for name in _SHOWN]
+def _cells(row: dict[str, Any], own: Sequence[str], shown: Sequence[str], noted: bool) -> tuple[Cell, ...]:
+    figures: list[Cell] = [row[name] for name in shown]
     return (*(_word(row.get(name)) for name in own), *figures, *([_remark(row)] if noted else []))
 
 

@@ -8,29 +8,30 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from opcount.errors import InputError, OpCountError, described
+from opcount.errors import InputError, OpCountError, TargetError, described
 from opcount.ops import Convention
 from opcount.sweeping.plain import to_plain
-from opcount.sweeping.record import failed
+from opcount.sweeping.record import PEAK, failed
 
 _LONGEST = 500
 
 
 @dataclass(frozen=True)
 class Task:
-    """A point to be counted: the arguments of the builder, what the model is called with, and the convention."""
+    """A point to be counted: the arguments of the builder, what the model is called with, the convention, and whether
+    the peak of its activations is wanted."""
 
     point: dict[str, Any]
     inputs: Any
     convention: Convention
+    peak: bool = True
 
 
 def count_point(build: Callable[..., Any], task: Task) -> dict[str, Any]:
     """Build the model of a point as anyone would and count it. What goes wrong is the result."""
     begin = time.perf_counter()
     try:
-        model = build(**task.point)
-        result = _counted(model, task, execution="auto")
+        result = _counted(build(**task.point), task)
     except (Exception, SystemExit) as error:
         return failed(in_short(error), time.perf_counter() - begin)
     return {**result, "seconds": round(time.perf_counter() - begin, 6)}
@@ -46,15 +47,15 @@ def count_quickly(builder: Any, task: Task) -> dict[str, Any]:
     begin = time.perf_counter()
     try:
         model = builder.quick(task.point)
-        result = None if model is None else _counted(model, task, execution="shapes")
+        result = None if model is None else _counted(model, task, by_shapes=True)
     except Exception:  # values are needed, or it fails: the plain way gives the result or the error
         result = None
-    if result is not None and result["execution"] == "shapes":
+    if result is not None:
         return {**result, "seconds": round(time.perf_counter() - begin, 6)}
     return count_point(builder.build, task)
 
 
-def _counted(built: Any, task: Task, execution: str) -> dict[str, Any]:
+def _counted(built: Any, task: Task, *, by_shapes: bool = False) -> dict[str, Any]:
     from torch import nn
 
     from opcount.profiler import profile
@@ -63,19 +64,45 @@ def _counted(built: Any, task: Task, execution: str) -> dict[str, Any]:
     if isinstance(built, Target):
         counted = count_target(built, task.inputs, task.convention)
     elif isinstance(built, nn.Module):
+        execution = "shapes" if by_shapes else "auto"
         counted = profile(built, task.inputs, convention=task.convention, execution=execution)
     else:
         raise InputError(f"build returned {type(built).__name__} {built!r:.80}, not a torch.nn.Module")
+    if by_shapes and counted.execution != "shapes":
+        raise InputError("it takes values")
     return {
         **counted.ops.to_dict(),
         "total": counted.total,
         "params": counted.params,
+        PEAK: _peak(built, task.inputs, by_shapes=by_shapes) if task.peak else None,
         "complete": counted.complete,
         "uncounted": sorted({item.name for item in counted.uncounted}),
         "execution": counted.execution,
         "called_with": " + ".join("x".join(map(str, shape)) or "scalar" for shape in counted.inputs),
         "error": None,
     }
+
+
+def _peak(built: Any, inputs: Any, *, by_shapes: bool) -> int | None:
+    """The most bytes of activations alive at once; None where that cannot be told, as of a saved profile.
+
+    Raises:
+        OpCountError: it cannot be told by shapes, and nothing else was to be tried.
+    """
+    from opcount.measuring import peak_activations
+    from opcount.targets import Target, known_input
+
+    try:
+        if isinstance(built, Target):
+            inputs = known_input(built) if inputs is None else inputs
+            by_shapes, built = by_shapes or built.real is not None, built.model
+        return peak_activations(built, inputs, execution="shapes" if by_shapes else "auto")
+    except (InputError, TargetError):
+        return None
+    except OpCountError:
+        if by_shapes:
+            raise
+        return None
 
 
 def in_short(error: BaseException) -> str:
