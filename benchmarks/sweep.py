@@ -1,14 +1,16 @@
 """How fast a design space is counted, and what it takes to.
 
-    python -m benchmarks.sweep [--points 10000] [--write]
+    python -m benchmarks.sweep [--points 10000] [--most 100000] [--write]
 
-1. Points a second for a MobileNet-like space (width, resolution, depth, expansion and kernel) in processes, beside a
-   plain loop over ``profile`` and one over PyTorch's FlopCounterMode on the meta device. The loops are measured
-   on a part of the space, spread over all of it; the sweep on the whole of it. All three build every model.
+1. Points a second for a MobileNet-like space (width, resolution, depth, expansion and kernel) in two processes, beside
+   a plain loop over ``profile`` and one over PyTorch's FlopCounterMode on the meta device. The loops are measured
+   on stretches of the space, before the sweep and after it; the sweep on the whole of it. All build every model, and
+   their MACs have to be equal. Neither loop tells the peak of activations, so the sweep that is compared does not
+   either; one that does is measured beside it.
 2. The memory of the process that sweeps, for 1,000 and for 100,000 points that cost next to nothing to count.
 3. A Dask cluster of this machine with one worker and with two.
 
-Each measurement is a process of its own, with one torch thread.
+Each measurement is a process of its own, with one torch thread. Some six minutes on a machine that does nothing else.
 """
 
 from __future__ import annotations
@@ -30,14 +32,27 @@ from benchmarks.environment import environment, write
 from benchmarks.space import mobilenet, points, size, tiny
 from opcount import profile, sweep
 
+STRETCHES = 4
 
-def looped(way: str, many: int) -> dict[str, Any]:
-    """Points a second of a plain loop."""
+
+def places(many: int, whole: int) -> list[int]:
+    """That many places in a space of some size: stretches of neighbours, which share layers as in a whole loop."""
+    each = max(1, many // STRETCHES)
+    return [
+        start * whole // STRETCHES + index
+        for start in range(STRETCHES)
+        for index in range(min(each, whole // STRETCHES))
+    ]
+
+
+def looped(way: str, many: int, whole: int) -> dict[str, Any]:
+    """Points a second of a plain loop over part of a space."""
     from torch.utils.flop_counter import FlopCounterMode
 
     torch.set_num_threads(1)
-    chosen, macs = points(many), []
-    profile(mobilenet(**chosen[0]), size(**chosen[0]))  # what happens once does not count
+    space = points(whole)
+    chosen, macs = [space[place] for place in places(many, len(space))], []
+    profile(mobilenet(**space[-1]), size(**space[-1]))  # what happens once does not count
     begin = time.perf_counter()
     for point in chosen:
         if way == "profile":
@@ -48,21 +63,21 @@ def looped(way: str, many: int) -> dict[str, Any]:
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
             model(image)
         macs.append(counter.get_total_flops() // 2)
-    return {"rate": many / (time.perf_counter() - begin), "macs": macs}
+    return {"rate": len(chosen) / (time.perf_counter() - begin), "macs": macs}
 
 
-def swept(many: int, workers: int, dask: bool = False) -> dict[str, Any]:
+def swept(many: int, workers: int, peak: int = 0, dask: bool = False) -> dict[str, Any]:
     """Points a second of a sweep, from the first point asked to the last row kept; starting processes is in it."""
     with tempfile.TemporaryDirectory() as folder:
-        store = f"{folder}/rows.parquet"
+        given: dict[str, Any] = {"store": f"{folder}/rows.parquet", "peak": bool(peak)}
         if not dask:
-            rows = sweep(mobilenet, points(many), size, store=store, workers=workers)
+            rows = sweep(mobilenet, points(many), size, workers=workers, **given)
         else:
             from distributed import Client, LocalCluster
 
             options: dict[str, Any] = {"n_workers": workers, "threads_per_worker": 1, "dashboard_address": None}
             with LocalCluster(**options) as cluster, Client(cluster) as client:
-                rows = sweep(mobilenet, points(many), size, store=store, executor=client)
+                rows = sweep(mobilenet, points(many), size, executor=client, **given)
         macs = [row["macs"] for row in rows]
         return {"rate": rows.tally.counted / rows.tally.seconds, "failed": rows.tally.failed, "macs": macs}
 
@@ -89,33 +104,39 @@ def measure(what: str, *numbers: str) -> dict[str, Any]:
     """What the words ask for."""
     given = list(map(int, numbers))
     ways = {"swept": swept, "memory": memory, "dask": lambda many, workers: swept(many, workers, dask=True)}
-    return looped(what, *given) if what in ("profile", "flop_counter") else ways[what](*given)
+    return looped(what, *given) if what in LOOPS else ways[what](*given)
 
 
-def speed(many: int, rounds: int, looped_over: int) -> Iterator[str]:
+LOOPS = {"profile": "a loop over `profile`", "flop_counter": "a loop over FlopCounterMode on meta"}
+
+
+def speed(options: argparse.Namespace) -> Iterator[str]:
     """The first part, with the loops before and after the sweep, so that all meet the same machine."""
-    loops: dict[str, list[float]] = {"profile": [], "flop_counter": []}
-    expected: dict[str, list[int]] = {}
-    rates: list[float] = []
-    for _ in range(rounds):
-        for way, found in loops.items():
-            result = apart(way, looped_over)
-            found.append(result["rate"])
-            expected[way] = result["macs"]
-        result = apart("swept", many, 2)
-        rates.append(result["rate"])
-        places = [index * many // looped_over for index in range(looped_over)] if many % looped_over == 0 else []
-        same = [result["macs"][place] for place in places]
-        if result["failed"] or (places and not same == expected["profile"] == expected["flop_counter"]):
-            raise RuntimeError("the three ways do not agree")
-    rate = statistics.median(rates)
-    yield "| way | points a second | the sweep is faster by |"
-    yield "|---|---:|---:|"
-    yield f"| `sweep`, two processes, {many:,} points | {rate:.1f} | |"
-    for way, found in loops.items():
-        name = "a loop over `profile`" if way == "profile" else "a loop over FlopCounterMode on meta"
-        plain = statistics.median(found)
-        yield f"| {name}, {looped_over} of them | {plain:.1f} | {rate / plain:.1f} |"
+    many = {"profile": options.looped, "flop_counter": max(STRETCHES, options.looped // 5)}
+    loops: dict[str, list[float]] = {way: [] for way in LOOPS}
+    whole: dict[str, Any] = {}
+    for round in range(2):
+        for way in LOOPS:
+            found = apart(way, many[way], options.points)
+            loops[way].append(found["rate"])
+            if whole and found["macs"] != [whole["macs"][place] for place in places(many[way], options.points)]:
+                raise RuntimeError(f"the sweep and {LOOPS[way]} do not agree")
+        if not round:
+            whole = apart("swept", options.points, 2)
+    part = apart("swept", min(options.points, 2_000), 2, 1)
+    if whole["failed"] or part["failed"]:
+        raise RuntimeError("a point failed")
+    rates = {way: statistics.mean(found) for way, found in loops.items()}
+    yield "| way | points | points a second | times a loop over `profile` | times a loop over FlopCounterMode |"
+    yield "|---|---:|---:|---:|---:|"
+    for name, found, count in (
+        ("`sweep`, two processes, `peak=False`", whole, options.points),
+        ("`sweep`, two processes, with the peak of activations", part, min(options.points, 2_000)),
+    ):
+        times = " | ".join(f"{found['rate'] / rates[way]:.1f}" for way in LOOPS)
+        yield f"| {name} | {count:,} | {found['rate']:.1f} | {times} |"
+    for way, name in LOOPS.items():
+        yield f"| {name} | {len(places(many[way], options.points)):,} | {rates[way]:.1f} | | |"
 
 
 def sections(options: argparse.Namespace) -> Iterator[str]:
@@ -123,8 +144,8 @@ def sections(options: argparse.Namespace) -> Iterator[str]:
     yield f"# sweep ({environment()})"
     yield ""
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
-    yield f"Other work on the machine when it began: a load of {load:.1f}. Medians of {options.rounds} rounds."
-    yield from ("", "## A MobileNet-like space", "", *speed(options.points, options.rounds, options.looped))
+    yield f"Other work on the machine when it began: a load of {load:.1f}."
+    yield from ("", "## A MobileNet-like space", "", *speed(options))
     yield from (
         "",
         "## Memory of the process that sweeps",
@@ -145,8 +166,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--points", type=int, default=10_000)
     parser.add_argument("--most", type=int, default=100_000, help="points for the measurement of memory")
-    parser.add_argument("--looped", type=int, default=200, help="points of the plain loops")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument(
+        "--looped", type=int, default=1_000, help="points of the loop over profile; a fifth of the other"
+    )
     parser.add_argument("--measure", nargs="+", help=argparse.SUPPRESS)
     parser.add_argument("--write", action="store_true", help="keep the result in benchmarks/results")
     options = parser.parse_args()

@@ -91,6 +91,8 @@ def run_known(skeleton: Skeleton, args: tuple[Any, ...], kwargs: dict[str, Any],
             skeleton.model(*args, **kwargs)
     except (Exception, SystemExit) as error:
         raise Unsure(f"{type(error).__name__}: {error}") from error
+    finally:
+        _step_aside(skeleton.modules)
     if operators.met:  # which the forward may have caught
         raise Unsure(operators.met)
 
@@ -142,6 +144,13 @@ def _stand_in(modules: Iterable[tuple[str, nn.Module]], operators: _Operators) -
         kind = type(module)
         if kind in _ANSWERING and "forward" not in module.__dict__:
             module.__dict__["forward"] = _Output(module, layer_answer(kind), operators)
+
+
+def _step_aside(modules: Iterable[tuple[str, nn.Module]]) -> None:
+    """Leave the layers, which would else hold us and we them until Python looks for cycles."""
+    for _, module in modules:
+        if isinstance(module.__dict__.get("forward"), _Output):
+            del module.__dict__["forward"]
 
 
 class _Operators(ObservingMode):  # type: ignore[no-untyped-call]
