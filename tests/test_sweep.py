@@ -203,6 +203,77 @@ def test_what_goes_wrong_with_a_point_is_its_row(processes: Processes) -> None:
     assert found["fine"]["macs"] == 32
 
 
+@pytest.mark.slow
+def test_points_given_at_once_are_counted_one_by_one(processes: Processes) -> None:
+    """Whatever becomes of the process between them, and the one that did it is the one that is blamed."""
+    import pickle
+
+    order = Order(pickle.dumps(spaces.troubled), seconds=3.0)
+    hows = ("fine", "exit", "raise", "hang", "memory", "fine")
+    found = [
+        result["error"] for result in processes.results(order, [Task({"how": how}, SIZE, Convention()) for how in hows])
+    ]
+    assert found[0] is found[5] is None
+    assert "exit code 3" in found[1]
+    assert found[2] == "ValueError: no luck"
+    assert found[3] == "took longer than the limit of 3 s"
+    assert "MemoryError" in found[4]
+
+
+def test_the_peak_of_activations_by_hand(store: str) -> None:
+    """A layer's input lives while it runs, its output after: 4 bytes for each of (2), and of (3 and 3)."""
+    space = [{"width": 2, "depth": 1}, {"width": 3, "depth": 2}]
+    rows = sweep(spaces.dense, space, SIZE, executor=Here(), store=store)
+    assert [row["peak_activations"] for row in rows] == [8, 24]
+
+
+def test_a_peak_is_found_out_once_it_is_asked_for(tmp_path: Path) -> None:
+    here = Here()
+    for store in (str(tmp_path / "rows.sqlite"), str(tmp_path / "rows.parquet")):
+        here.submitted = 0
+        found = []
+        for peak in (False, False, True, True, False):
+            rows = sweep(spaces.troubled, {"how": ["fine", "raise"]}, SIZE, executor=here, store=store, peak=peak)
+            found.append((here.submitted, [row["peak_activations"] for row in rows]))
+        without, asked = [None, None], [16, None]
+        assert found == [(2, without), (2, without), (4, asked), (4, asked), (4, asked)]
+
+
+def test_a_store_from_before_there_was_a_peak_is_read(tmp_path: Path) -> None:
+    import pyarrow.parquet
+
+    store = str(tmp_path / "rows.parquet")
+    sweep(spaces.dense, {"width": [2, 3]}, SIZE, executor=Here(), store=store, peak=False)
+    table = pyarrow.parquet.read_table(store)
+    pyarrow.parquet.write_table(table.drop_columns(["peak_activations"]), store)
+    here = Here()
+    rows = sweep(spaces.dense, {"width": [2, 3]}, SIZE, executor=here, store=store, peak=False)
+    assert (here.submitted, [(row["macs"], row["peak_activations"]) for row in rows]) == (0, [(16, None), (24, None)])
+
+
+def test_attributes_that_are_set_quickly_are_where_pytorch_puts_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    from opcount.sweeping.unfilled import attributes_set_quickly
+
+    class Odd(nn.Module):
+        def __init__(self) -> None:
+            self.early = 3  # before there are tables
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(2))
+            self.register_buffer("kept", torch.ones(2))
+            self.child = nn.Identity()
+            self.size, self.name, self.bias = (1, 2), "odd", None
+            self.weight = self.kept = self.child = None
+
+    plain = Odd().__dict__
+    monkeypatch.setattr(nn.Module, "__setattr__", nn.Module.__setattr__)
+    attributes_set_quickly()
+    model = Odd()
+    assert model.__dict__ == plain
+    model.weight = nn.Parameter(torch.ones(2))
+    with pytest.raises(TypeError, match="cannot assign"):
+        model.weight = 3
+
+
 def test_a_point_that_hangs_or_dies_is_a_row_and_stops_nothing(store: str) -> None:
     space = [{"how": how} for how in ("hang", "fine")]
     rows = list(sweep(spaces.troubled, space, SIZE, store=store, time_limit=1.0, workers=1))

@@ -14,6 +14,7 @@ from opcount import sweep
 from opcount.errors import ExecutorError
 from opcount.sweeping import crew as crews
 from opcount.sweeping.crew import Lent
+from opcount.sweeping.store import Store
 from tests import spaces
 
 distributed = pytest.importorskip("distributed", reason="dask.distributed is not installed")
@@ -30,6 +31,35 @@ def test_a_real_cluster_counts_and_keeps(tmp_path: Path) -> None:
         assert [row["error"] for row in rows] == [None, "ValueError: no luck", "SystemExit: 3"]
         again = sweep(spaces.troubled, space, SIZE, executor=client.get_executor(pure=False), store=store)
         assert (again.tally.answered, list(again)) == (3, rows)
+
+
+class Enough(Exception):
+    """Nobody wants a million."""
+
+
+def test_of_a_million_points_few_are_on_their_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many points there are, the client holds four for each thread, and the one it is about to send."""
+    pulled = kept = most = 0
+
+    def points() -> Any:
+        nonlocal pulled, most
+        for width in range(1_000_000):
+            pulled += 1
+            most = max(most, pulled - kept)
+            if pulled > 40:
+                raise Enough
+            yield {"width": width + 1}
+
+    def put(self: Store, rows: Any) -> None:
+        nonlocal kept
+        kept += len(rows)
+
+    monkeypatch.setattr(Store, "put", put)
+    options: dict[str, Any] = {"n_workers": 1, "threads_per_worker": 1, "processes": False, "dashboard_address": None}
+    with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster) as client, pytest.raises(Enough):
+        sweep(spaces.dense, points, SIZE, executor=client, store=str(tmp_path / "rows.sqlite"))
+    assert most <= crews.AHEAD + 1
+    assert kept >= 40 - crews.AHEAD
 
 
 def test_a_cluster_without_workers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
