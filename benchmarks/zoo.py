@@ -114,7 +114,7 @@ def entries(families: Iterable[str], pattern: str = "*") -> Iterator[Entry]:
 
     points = [{"family": family, "name": name} for family in families for name in names(family, pattern)]
     with tempfile.TemporaryDirectory() as folder:
-        for found in sweep(zoo.target, points, store=f"{folder}/zoo.sqlite", time_limit=1800):
+        for found in sweep(zoo.target, points, store=f"{folder}/zoo.sqlite", peak=False, time_limit=1800):
             if found["error"] is not None:
                 raise RuntimeError(f"{found['name']}: {found['error']}")
             yield Entry(

@@ -200,3 +200,9 @@ def test_what_was_not_finished_can_be_read(store: Path) -> None:
     assert len(swept(store, 2, 3)) == 2
     with pytest.raises(StoreError, match="there is no store"):
         Results.read(str(store.with_name("other.sqlite")))
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="no folder in which nothing can be made")
+def test_a_folder_in_which_nothing_can_be_made() -> None:
+    with pytest.raises(StoreError, match="cannot be made"):
+        Store("/proc/rows.sqlite")

@@ -27,6 +27,9 @@ class Lock:
         while True:
             try:
                 self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            except OSError as error:
+                raise StoreError(f"{str(self._path)!r} cannot be made: {error.strerror or error}") from error
+            try:
                 fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if os.stat(self._path).st_ino == os.fstat(self._handle).st_ino:
                     return
@@ -38,7 +41,8 @@ class Lock:
                     f"another sweep is writing to {str(path)!r}: wait for it, or give a new store"
                 ) from None
             except OSError as error:
-                raise StoreError(f"{str(self._path)!r} cannot be made: {error.strerror or error}") from error
+                os.close(self._handle)
+                raise StoreError(f"{str(path)!r} cannot be locked: {error.strerror or error}") from error
             os.close(self._handle)
 
     def release(self) -> None:
