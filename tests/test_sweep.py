@@ -14,14 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from torch import nn
 
 from opcount import Convention, Input, sweep
 from opcount.errors import ExecutorError, InputError
 from opcount.sweeping import Results
-from opcount.sweeping.guarding import Order, Processes
-from opcount.sweeping.work import Task, count_point, count_quickly
 from tests import spaces
 
 ROOT = Path(__file__).parents[1]
@@ -48,13 +45,6 @@ class Here(Executor):
 @pytest.fixture
 def store(tmp_path: Path) -> str:
     return str(tmp_path / "sweep.sqlite")
-
-
-@pytest.fixture(scope="module")
-def processes() -> Iterator[Processes]:
-    found = Processes()
-    yield found
-    found.close()
 
 
 def test_every_point_of_a_grid_is_a_row_in_order(store: str) -> None:
@@ -185,115 +175,6 @@ def test_a_failure_is_kept_and_counted_again_when_asked(store: str) -> None:
     assert here.submitted == 3
 
 
-def test_what_goes_wrong_with_a_point_is_its_row(processes: Processes) -> None:
-    """In one process after another; a point that follows is counted as ever."""
-    import pickle
-
-    order = Order(pickle.dumps(spaces.troubled), memory=2**29)
-    found = {}
-    for how in ("raise", "leave", "interrupt", "nothing", "print", "eat", "fine"):
-        found[how] = processes.count(order, Task({"how": how}, SIZE, Convention()))
-    errors = {how: result["error"] for how, result in found.items()}
-    assert errors["raise"] == "ValueError: no luck"
-    assert errors["leave"] == "SystemExit: 3"
-    assert errors["interrupt"] == "KeyboardInterrupt"
-    assert errors["nothing"].startswith("build returned NoneType")
-    assert errors["eat"].startswith("needs more memory than the limit of 512 MiB")
-    assert errors["print"] is errors["fine"] is None
-    assert found["fine"]["macs"] == 32
-
-
-@pytest.mark.slow
-def test_points_given_at_once_are_counted_one_by_one(processes: Processes) -> None:
-    """Whatever becomes of the process between them, and the one that did it is the one that is blamed."""
-    import pickle
-
-    order = Order(pickle.dumps(spaces.troubled), seconds=3.0)
-    hows = ("fine", "exit", "raise", "hang", "memory", "fine")
-    found = [
-        result["error"] for result in processes.results(order, [Task({"how": how}, SIZE, Convention()) for how in hows])
-    ]
-    assert found[0] is found[5] is None
-    assert "exit code 3" in found[1]
-    assert found[2] == "ValueError: no luck"
-    assert found[3] == "took longer than the limit of 3 s"
-    assert "MemoryError" in found[4]
-
-
-def test_the_peak_of_activations_by_hand(store: str) -> None:
-    """A layer's input lives while it runs, its output after: 4 bytes for each of (2), and of (3 and 3)."""
-    space = [{"width": 2, "depth": 1}, {"width": 3, "depth": 2}]
-    rows = sweep(spaces.dense, space, SIZE, executor=Here(), store=store)
-    assert [row["peak_activations"] for row in rows] == [8, 24]
-
-
-def test_a_peak_is_found_out_once_it_is_asked_for(tmp_path: Path) -> None:
-    here = Here()
-    for store in (str(tmp_path / "rows.sqlite"), str(tmp_path / "rows.parquet")):
-        here.submitted = 0
-        found = []
-        for peak in (False, False, True, True, False):
-            rows = sweep(spaces.troubled, {"how": ["fine", "raise"]}, SIZE, executor=here, store=store, peak=peak)
-            found.append((here.submitted, [row["peak_activations"] for row in rows]))
-        without, asked = [None, None], [16, None]
-        assert found == [(2, without), (2, without), (4, asked), (4, asked), (4, asked)]
-
-
-def test_a_store_from_before_there_was_a_peak_is_read(tmp_path: Path) -> None:
-    import pyarrow.parquet
-
-    store = str(tmp_path / "rows.parquet")
-    sweep(spaces.dense, {"width": [2, 3]}, SIZE, executor=Here(), store=store, peak=False)
-    table = pyarrow.parquet.read_table(store)
-    pyarrow.parquet.write_table(table.drop_columns(["peak_activations"]), store)
-    here = Here()
-    rows = sweep(spaces.dense, {"width": [2, 3]}, SIZE, executor=here, store=store, peak=False)
-    assert (here.submitted, [(row["macs"], row["peak_activations"]) for row in rows]) == (0, [(16, None), (24, None)])
-
-
-def test_attributes_that_are_set_quickly_are_where_pytorch_puts_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    from opcount.sweeping.unfilled import attributes_set_quickly
-
-    class Odd(nn.Module):
-        def __init__(self) -> None:
-            self.early = 3  # before there are tables
-            super().__init__()
-            self.weight = nn.Parameter(torch.ones(2))
-            self.register_buffer("kept", torch.ones(2))
-            self.child = nn.Identity()
-            self.size, self.name, self.bias = (1, 2), "odd", None
-            self.weight = self.kept = self.child = None
-
-    plain = Odd().__dict__
-    monkeypatch.setattr(nn.Module, "__setattr__", nn.Module.__setattr__)
-    attributes_set_quickly()
-    model = Odd()
-    assert model.__dict__ == plain
-    model.weight = nn.Parameter(torch.ones(2))
-    with pytest.raises(TypeError, match="cannot assign"):
-        model.weight = 3
-
-
-def test_a_point_that_hangs_or_dies_is_a_row_and_stops_nothing(store: str) -> None:
-    space = [{"how": how} for how in ("hang", "fine")]
-    rows = list(sweep(spaces.troubled, space, SIZE, store=store, time_limit=1.0, workers=1))
-    assert [row["error"] for row in rows] == ["took longer than the limit of 1 s", None]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("how", "said"), [("exit", "exit code 3"), ("crash", "SIGSEGV"), ("memory", "MemoryError")])
-def test_a_point_that_ends_its_process(how: str, said: str, store: str) -> None:
-    rows = list(sweep(spaces.troubled, [{"how": how}, {"how": "fine"}], SIZE, store=store, workers=1))
-    assert said in rows[0]["error"]
-    assert rows[1]["macs"] == 32
-
-
-@pytest.mark.slow
-def test_a_process_that_the_machine_killed_is_no_fault_of_the_point(tmp_path: Path, store: str) -> None:
-    space = [{"width": 2, "marker": str(tmp_path / "marker")}]
-    assert [row["macs"] for row in sweep(spaces.once_killed, space, SIZE, store=store, workers=1)] == [16]
-
-
 @pytest.mark.parametrize("build", [lambda width: nn.Linear(8, width), functools.partial(lambda width: width)])
 def test_a_builder_that_processes_cannot_import_is_refused(build: Any, store: str) -> None:
     with pytest.raises(InputError, match="define it at the top level of a module"):
@@ -398,49 +279,6 @@ def test_points_are_made_as_they_are_needed(store: str) -> None:
 
     assert len(sweep(spaces.dense, points, SIZE, executor=slow, store=store)) == 199
     assert slow.most == 8
-
-
-def plain_and_quick(build: Any, **point: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    from opcount.sweeping.unfilled import Builder
-
-    task = Task(point, SIZE, Convention())
-    both = count_point(build, task), count_quickly(Builder(build), task)
-    return tuple({name: value for name, value in each.items() if name != "seconds"} for each in both)  # type: ignore
-
-
-@pytest.mark.parametrize(
-    ("build", "point"),
-    [
-        (spaces.dense, {"width": 5, "depth": 3}),
-        (spaces.ReadsItself, {"seed": 0}),
-        (spaces.ReadsItself, {"seed": 7}),
-        (spaces.Chooses, {"width": 3}),
-        (spaces.troubled, {"how": "raise"}),
-        (spaces.troubled, {"how": "nothing"}),
-    ],
-)
-def test_building_without_weights_changes_no_result(build: Any, point: dict[str, Any]) -> None:
-    plain, quick = plain_and_quick(build, **point)
-    assert plain == quick
-
-
-def test_weights_are_left_alone_and_pytorch_is_as_it_was() -> None:
-    from opcount.sweeping.unfilled import Builder, weights_unfilled
-
-    functions = dict(vars(nn.init))
-    methods = dict(vars(nn.Parameter))
-    state = torch.get_rng_state()
-    with weights_unfilled():
-        nn.Conv2d(3, 8, 3)
-        nn.init.orthogonal_(nn.Parameter(torch.empty(4, 4)))
-        assert torch.equal(torch.get_rng_state(), state)
-        drawn = torch.empty(100).uniform_()
-    assert 0 < drawn.std() < 1
-    assert dict(vars(nn.init)) == functions
-    assert dict(vars(nn.Parameter)) == methods
-    reads = Builder(spaces.ReadsItself)
-    assert reads.quick({"seed": 1}) is None
-    assert reads.plainly
 
 
 RUNS = """

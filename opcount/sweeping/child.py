@@ -68,13 +68,13 @@ def _prepared(limit: int | None, pickled: bytes) -> str:
     return ""
 
 
-def _answer(task: Any, limit: int | None) -> tuple[dict[str, Any], bool]:
+def _answer(task: bytes, limit: int | None) -> tuple[dict[str, Any], bool]:
     """The result of a task, and whether the process is still fit for another."""
     from opcount.sweeping.record import failed
     from opcount.sweeping.work import count_quickly, in_short
 
     try:
-        result = count_quickly(_BUILDER[0], task)
+        result = count_quickly(_BUILDER[0], unpacked(task))
     except BaseException as error:  # such as KeyboardInterrupt, raised by the model's own code
         result = failed(in_short(error), 0.0)
     said = result["error"] or ""

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
@@ -97,17 +97,17 @@ class Local:
             self._pass_on(some)
 
     def _pass_on(self, some: list[tuple[Task, Future[dict[str, Any]]]]) -> None:
-        results = self._processes.results(self._order, [task for task, _ in some])
-        for at, (_, future) in enumerate(some):
-            begin = time.monotonic()
-            try:
-                result = next(results)
-            except BaseException as error:
-                for _, left in some[at:]:
-                    left.set_exception(error)
-                return
-            self._seconds += (time.monotonic() - begin - self._seconds) / 16
-            future.set_result(result)
+        with closing(self._processes.results(self._order, [task for task, _ in some])) as results:
+            for at, (_, future) in enumerate(some):
+                begin = time.monotonic()
+                try:
+                    result = next(results)
+                except BaseException as error:
+                    for _, left in some[at:]:
+                        left.set_exception(error)
+                    return
+                self._seconds += (time.monotonic() - begin - self._seconds) / 16
+                future.set_result(result)
 
 
 class Lent:

@@ -13,14 +13,14 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
 
 from opcount.errors import ExecutorError, InputError
 from opcount.sweeping.record import failed
-from opcount.sweeping.wire import receive, send, unpacked
+from opcount.sweeping.wire import packed, receive, send, unpacked
 from opcount.sweeping.work import Task
 
 STARTING = 300.0
@@ -73,10 +73,10 @@ class Process:
             raise ExecutorError(f"a worker cannot be started: {error.strerror or error}") from error
         self._started()
 
-    def results(self, tasks: Sequence[Task]) -> Iterator[dict[str, Any]]:
+    def results(self, tasks: Sequence[Task]) -> Generator[dict[str, Any], None, None]:
         """The results of tasks one after another; not all of them if it died, or had to be stopped after one."""
         with _Watch(self.order.seconds, self._kill) as watch:
-            self._send(tasks)
+            self._send([packed(task) for task in tasks])  # each by itself: one that cannot be read spoils no other
             for _ in tasks:
                 begin = time.monotonic()
                 watch.begin()
@@ -203,19 +203,21 @@ class Processes:
 
     def count(self, order: Order, task: Task) -> dict[str, Any]:
         """The result of a task, counted in a process that is there or a new one."""
-        return next(self.results(order, [task]))
+        with closing(self.results(order, [task])) as results:
+            return next(results)
 
-    def results(self, order: Order, tasks: Sequence[Task]) -> Iterator[dict[str, Any]]:
+    def results(self, order: Order, tasks: Sequence[Task]) -> Generator[dict[str, Any], None, None]:
         """The results of tasks as they come, one after another, whatever becomes of the processes they are given to."""
         done = died = 0
         begin = time.monotonic()
         while done < len(tasks):
             process, before = self._borrow(order), done
             try:
-                for result in process.results(tasks[done:]):
-                    done += 1
-                    yield result
-                    begin = time.monotonic()
+                with closing(process.results(tasks[done:])) as results:
+                    for result in results:
+                        done += 1
+                        yield result
+                        begin = time.monotonic()
             finally:
                 self._give_back(process)
             if done == len(tasks) or process.stopped:
