@@ -29,8 +29,8 @@ def serve() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     frames: SimpleQueue[bytes] = SimpleQueue()
     threading.Thread(target=_listen, args=(requests, frames), daemon=True).start()
-    limit, seconds, pickled = unpacked(frames.get())
-    send(replies, _prepared(limit, pickled))
+    limit, seconds, peak, pickled = unpacked(frames.get())
+    send(replies, _prepared(limit, pickled, peak=peak))
     while True:
         for task in unpacked(frames.get()):
             _forget_what_was_printed()
@@ -46,7 +46,7 @@ def serve() -> None:
 _BUILDER: list[Any] = []
 
 
-def _prepared(limit: int | None, pickled: bytes) -> str:
+def _prepared(limit: int | None, pickled: bytes, *, peak: bool) -> str:
     """Import what is needed; what went wrong, or nothing."""
     from opcount.sweeping.work import in_short
 
@@ -57,6 +57,10 @@ def _prepared(limit: int | None, pickled: bytes) -> str:
         from opcount.sweeping.unfilled import Builder, attributes_set_quickly
 
         torch.set_num_threads(1)
+        if peak:
+            from opcount.measuring import peak_activations
+
+            peak_activations(torch.nn.Softmax(-1), (1, 1))  # imports PyTorch's fake tensors, which takes seconds
         attributes_set_quickly()
         _BUILDER.append(Builder(unpacked(pickled)))
     except BaseException as error:

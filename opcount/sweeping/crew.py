@@ -154,6 +154,8 @@ def crew(
     workers: int | None = None,
     time_limit: float | None = None,
     memory_limit: int | None = None,
+    *,
+    peak: bool = True,
 ) -> Crew:
     """Those who count.
 
@@ -167,19 +169,19 @@ def crew(
     seconds = TIME_LIMIT if time_limit is None else time_limit if time_limit != float("inf") else None
     client = _client(executor)
     if executor is None:
-        return Local(Order(pickled(build), seconds, memory_limit), workers)
+        return Local(Order(pickled(build), seconds, memory_limit, peak), workers)
     if workers is not None:
         raise InputError("workers is for the processes that a sweep starts itself; an executor has its own")
     if client is not None:
         executor = executor if isinstance(executor, Executor) else client.get_executor(pure=False)
-        order = Order(pickled(build), seconds, memory_limit)
+        order = Order(pickled(build), seconds, memory_limit, peak)
         return Lent(executor, guarded, order, lambda: sum(client.nthreads().values()))
     if not isinstance(executor, Executor):
         raise InputError(f"executor is a concurrent.futures.Executor or a dask.distributed.Client, not {executor!r}")
     size = getattr(executor, "_max_workers", None)
     each = size if isinstance(size, int) else len(_cores())
     if limited:
-        order = Order(pickled(build), seconds if time_limit is not None else None, memory_limit)
+        order = Order(pickled(build), seconds if time_limit is not None else None, memory_limit, peak)
         return Lent(executor, guarded, order, lambda: each)
     if isinstance(executor, ProcessPoolExecutor):
         pickled(build)

@@ -37,11 +37,12 @@ _BOOT = "import sys, json; sys.path[:] = json.loads(sys.argv[1]); from opcount.s
 
 @dataclass(frozen=True)
 class Order:
-    """What a process is for: the pickled builder, and its limits in seconds and bytes."""
+    """What a process is for: the pickled builder, its limits in seconds and bytes, and whether it has to tell peaks."""
 
     build: bytes
     seconds: float | None = None
     memory: int | None = None
+    peak: bool = False
 
     def __post_init__(self) -> None:
         if self.memory is not None and not os.path.exists("/proc/self/status"):
@@ -127,7 +128,7 @@ class Process:
         """Have it import what it needs."""
         with _Watch(STARTING, self._kill) as watch:
             watch.begin()
-            self._send((self.order.memory, self.order.seconds, self.order.build))
+            self._send((self.order.memory, self.order.seconds, self.order.peak, self.order.build))
             frame = self._receive()
         problem = unpacked(frame) if frame is not None else None
         if problem != "":

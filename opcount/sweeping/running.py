@@ -92,7 +92,7 @@ def sweep(
         raise InputError(f"build is a function that returns a model for a point, not {build!r}")
     each = points(space)
     asked = _Asked(build, inputs, convention, peak=peak)
-    who = crew(build, executor, workers, time_limit, memory_limit)
+    who = crew(build, executor, workers, time_limit, memory_limit, peak=peak)
     try:
         kept = Store(str(store))
         try:
