@@ -127,7 +127,7 @@ def test_an_accuracy_of_ones_own(results: Results) -> None:
 
 
 def test_tables(results: Results) -> None:
-    assert results.render("csv").splitlines()[1].startswith("fine,3,24,24,0,0,0,24,48,27,True,,shapes,1x8,")
+    assert results.render("csv").splitlines()[1].startswith("fine,3,24,24,0,0,0,24,48,27,12,True,,shapes,1x8,")
     data = json.loads(results.render("json"))
     assert (data["schema"], len(data["rows"]), data["rows"][5]["error"]) == (
         "opcount-sweep/1",

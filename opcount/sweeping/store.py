@@ -238,7 +238,7 @@ def check(database: sqlite3.Connection, path: str, *, thorough: bool = True) -> 
     if version != VERSION:
         raise StoreError(f"{path!r} was written by another version of opcount; give the sweep a new store")
     if thorough:
-        (word,) = database.execute("PRAGMA quick_check(1)").fetchone()
+        (word,) = database.execute("PRAGMA integrity_check(1)").fetchone()
         if word != "ok":
             raise StoreError(f"{path!r} is damaged ({word}); it was left as it is: move it away, or restore a copy")
         for _ in read_database(database):  # a row whose sum does not match is found now, not at the end
