@@ -58,7 +58,7 @@ def test_a_spec_from_start_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[
 @pytest.fixture
 def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """No process is started for it: other tests see that they are."""
-    monkeypatch.setattr(running, "crew", lambda build, *_: Lent(Here(), count_point, build, lambda: 1))
+    monkeypatch.setattr(running, "crew", lambda build, *_, **__: Lent(Here(), count_point, build, lambda: 1))
 
 
 @pytest.mark.usefixtures("_in_this_process")
