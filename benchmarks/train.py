@@ -37,6 +37,7 @@ from torch.nn import functional as F
 from benchmarks.environment import environment, write
 from lenet.data import Data, mnist
 from lenet.distributed import Group
+from lenet.fast import use_one_core
 from lenet.models import KINDS, build
 from lenet.recipes import recipe_of
 from lenet.settings import Job, Settings
@@ -136,7 +137,7 @@ def ours_speed(data: Data, count: int) -> Speed:
 
 
 def _ours(index: int, data: Data, barrier: Barrier, used: Any) -> None:
-    torch.set_num_threads(1)
+    use_one_core()
     settings = Settings(data.name, RECIPE.name, 1, RECIPE.batch_size, RECIPE.lr)
     for images, last in ((_first(data, 20 * RECIPE.batch_size), False), (data, True)):
         trainer = Trainer(Job(1.0, KINDS[index], 0), settings, images, torch.device("cpu"), Group())

@@ -18,12 +18,13 @@ from lenet.checkpoints import load_state, load_weights, save_state, save_weights
 from lenet.data import SIDE, Data
 from lenet.distributed import Group
 from lenet.errors import StudyError
-from lenet.fast import arrange
+from lenet.fast import Model, arrange, use_one_core
 from lenet.metrics import Epoch
 from lenet.models import build, fold
 from lenet.settings import Job, Settings
 
-TEST_BATCH = 1000
+TEST_BATCH = 200
+"""As many images as leave what a layer makes of them in the cache."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,7 @@ def train(
 ) -> Iterator[Step | Epoch]:
     """Train one network to its end, from its last checkpoint if there is one, and say what happens.
 
-    A checkpoint follows each epoch, the weights follow the last. On the CPU one thread computes, because sums in
-    another order would be other sums.
+    A checkpoint follows each epoch, the weights follow the last. On the CPU one thread computes.
 
     Args:
         job, settings, data: what to train, how and on what.
@@ -57,7 +57,7 @@ def train(
         StudyError: a checkpoint is refused, a file cannot be written, or the loss is no longer finite.
     """
     if device.type == "cpu":
-        torch.set_num_threads(1)
+        use_one_core()
     restored = group.from_leader(lambda: load_state(folder, job, settings))
     epochs = restored[1] if restored else []
     if len(epochs) == settings.epochs and weights_path(folder, job).exists():
@@ -96,7 +96,7 @@ class Trainer:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(job.seed)
             self.model = build(job.model, width=job.width, **self.recipe.architecture())  # type: ignore[arg-type]
-        arrange(self.model.to(device))
+        self._place(self.model)
         self.replica = group.replicate(self.model)
         self.teacher = self._teacher(taught) if taught else None
         self.optimizer = self._optimizer()
@@ -180,7 +180,7 @@ class Trainer:
     def _learn(self, batch: Tensor, generator: torch.Generator) -> tuple[float, float]:
         """One step on one batch: the sums of its cross-entropy and of its right answers, over all processes."""
         mine = self.group.share(batch)
-        images = self.images[mine.to(self.device)].float() / 255
+        images = self.images[mine.to(self.device)].float().div_(255)
         if self.recipe.augmentation == "affine":
             maps = self.group.share(affine_maps(len(batch), SIDE, generator))
             images = transform(images, maps.to(self.device))
@@ -212,7 +212,7 @@ class Trainer:
         return (1 - recipe.distillation) * loss + recipe.distillation * softened
 
     def _normalised(self, images: Tensor) -> Tensor:
-        return (images - self.mean) / self.std
+        return images.sub_(self.mean).div_(self.std)
 
     def _teacher(self, weights: dict[str, Tensor]) -> nn.Module:
         """The regular network of the same width and seed, its batch norm folded away."""
@@ -221,15 +221,18 @@ class Trainer:
             teacher.load_state_dict(weights)
         except RuntimeError as error:
             raise StudyError(f"the weights of {self.job.name}'s teacher do not fit it: {error}") from error
-        return arrange(fold(teacher).to(self.device))
+        return self._place(fold(teacher))
+
+    def _place(self, model: Model) -> Model:
+        """The model on its device; on the CPU arranged for it."""
+        return arrange(model) if self.device.type == "cpu" else model.to(self.device)
 
     def _optimizer(self) -> torch.optim.Optimizer:
-        weights = [parameter for parameter in self.model.parameters() if parameter.dim() > 1]
-        others = [parameter for parameter in self.model.parameters() if parameter.dim() <= 1]
-        groups = [
-            {"params": weights, "weight_decay": self.recipe.weight_decay},
-            {"params": others, "weight_decay": 0.0},
-        ]
+        groups: list[dict[str, Any]] = [{"params": list(self.model.parameters()), "weight_decay": 0.0}]
+        if self.recipe.weight_decay:
+            weights = [parameter for parameter in self.model.parameters() if parameter.dim() > 1]
+            groups[0]["params"] = [parameter for parameter in self.model.parameters() if parameter.dim() <= 1]
+            groups.append({"params": weights, "weight_decay": self.recipe.weight_decay})
         fused = self.device.type in ("cpu", "cuda")
         if self.recipe.optimizer == "adam":
             return torch.optim.AdamW(groups, lr=self.settings.lr, fused=fused)
