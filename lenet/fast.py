@@ -1,9 +1,9 @@
 """The same networks, arranged for how fast one core of a CPU trains them.
 
-PyTorch's convolutions are made for many channels; LeNet-5 has one, six and sixteen, and spends most of its time where that
-is slow: in the gradients of convolutions, in pooling, in tanh. Here images are the innermost dimension, a convolution is
-one product of matrices for each group, and it gives the four pixels of each pooling window apart, so that pooling is a
-mean over four contiguous blocks.
+PyTorch's convolutions are made for many channels; LeNet-5 has one, six and sixteen, and spends most of its time where
+that is slow: in the gradients of convolutions, in pooling, in tanh. Here images are the innermost dimension, a
+convolution is one product of matrices for each group, and it gives the four pixels of each pooling window apart, so
+that pooling is a mean over four contiguous blocks.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.autograd.function import Function, once_differentiable
 from torch.nn import functional as F
 
-Model = TypeVar("Model", bound=nn.Sequential)
+Model = TypeVar("Model", bound=nn.Module)
 WINDOW = 2
 """The side of a pooling window."""
 
@@ -29,7 +29,7 @@ def arrange(model: Model) -> Model:
     """The model itself with another way through its layers: weights, names and, but for rounding, results stay.
 
     Args:
-        model: of :mod:`lenet.models`, folded or not, to be trained on the CPU; it is not what operations are counted on.
+        model: of :mod:`lenet.models`, folded or not, on the CPU; it is not what operations are counted on.
 
     >>> from lenet.models import build
     >>> model, images = build("depthwise"), torch.rand(2, 1, 28, 28)
@@ -37,15 +37,15 @@ def arrange(model: Model) -> Model:
     >>> torch.allclose(arrange(model)(images), expected, atol=1e-6)
     True
     """
-    model.forward = MethodType(_forward, model)  # type: ignore[method-assign]
+    model.forward = MethodType(_forward, model)
     return model
 
 
 def use_one_core() -> None:
     """Let this process compute with one thread, and its C library keep what is freed.
 
-    Sums in another order would be other sums, and the same memory is wanted again a step later: fresh pages cost a fault
-    each. Only GNU's library can be told to keep it.
+    Sums in another order would be other sums, and the same memory is wanted again a step later: fresh pages cost a
+    fault each. Only GNU's library can be told to keep it.
     """
     torch.set_num_threads(1)
     trim_threshold, mmap_threshold = -1, -3  # of malloc.h
@@ -55,7 +55,7 @@ def use_one_core() -> None:
         mallopt(trim_threshold, 1 << 30)
 
 
-def _forward(model: nn.Sequential, images: Tensor) -> Tensor:
+def _forward(model: nn.Module, images: Tensor) -> Tensor:
     """Logits (N, 10) for images (N, 1, 28, 28)."""
     maps = images.permute(1, 2, 3, 0).contiguous()
     for layer in _steps(model):
@@ -63,10 +63,10 @@ def _forward(model: nn.Sequential, images: Tensor) -> Tensor:
     return maps.t()
 
 
-def _steps(model: nn.Sequential) -> Iterator[nn.Module]:
+def _steps(layer: nn.Module) -> Iterator[nn.Module]:
     """The layers in their order, those within others too."""
-    for layer in model:
-        yield from _steps(layer) if isinstance(layer, nn.Sequential) else (layer,)
+    for inner in layer.children():
+        yield from _steps(inner) if isinstance(inner, nn.Sequential) else (inner,)
 
 
 def _through(layer: nn.Module, maps: Tensor) -> Tensor:
@@ -86,14 +86,16 @@ def _through(layer: nn.Module, maps: Tensor) -> Tensor:
         normed = layer(maps.unsqueeze(0))
         return normed.squeeze(0)
     if isinstance(layer, nn.Tanh):
-        return _Tanh.apply(maps)  # type: ignore[no-any-return]
-    return maps.flatten(0, 2) if isinstance(layer, nn.Flatten) else layer(maps)
+        tanh: Tensor = _Tanh.apply(maps)
+        return tanh
+    result: Tensor = maps.flatten(0, 2) if isinstance(layer, nn.Flatten) else layer(maps)
+    return result
 
 
 def _convolve(layer: nn.Conv2d, maps: Tensor) -> Tensor:
     """A convolution of one pixel, of the whole image, or of one before pooling."""
-    weight, bias, groups, side = layer.weight, layer.bias, layer.groups, layer.kernel_size[0]
-    assert bias is not None  # the networks' convolutions all have one
+    weight, groups, side = layer.weight, layer.groups, layer.kernel_size[0]
+    bias = weight.new_zeros(len(weight)) if layer.bias is None else layer.bias
     if side == 1:
         return _product(weight.view(1, len(weight), -1), bias, maps.flatten(1)).view(-1, *maps.shape[1:])
     if side == maps.shape[1] and not layer.padding[0]:
@@ -110,7 +112,7 @@ def _convolve(layer: nn.Conv2d, maps: Tensor) -> Tensor:
 
 
 def _product(weight: Tensor, bias: Tensor, maps: Tensor) -> Tensor:
-    """(G, M, N) from weights (G, M, K), biases for each of the G·M rows, and maps (G, K, N) or, for one group, (K, N)."""
+    """(G, M, N) from weights (G, M, K), biases for the G·M rows, and maps (G, K, N) or, for one group, (K, N)."""
     if len(weight) == 1:
         return torch.addmm(bias.reshape(-1, 1), weight.squeeze(0), maps.view(-1, maps.shape[-1]))
     return torch.baddbmm(bias.reshape(len(weight), -1, 1), weight, maps)
@@ -134,7 +136,7 @@ class _Windows(Function):
         return maps.as_strided(shape, (over, down, right, WINDOW * down, WINDOW * right, along)).contiguous()
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         channels, height, width, count = ctx.shape
         half, high, wide = gradient.shape[1] // WINDOW, *gradient.shape[3:5]
@@ -157,7 +159,7 @@ class _Tanh(Function):
         return result
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         (result,) = ctx.saved_tensors
         return torch.ops.aten.tanh_backward(gradient, result)  # type: ignore[no-any-return]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -99,24 +100,44 @@ def test_unknown_recipe() -> None:
         recipe_of("old")
 
 
-@pytest.mark.parametrize("recipe", RECIPES.values(), ids=lambda recipe: recipe.name)
+@pytest.mark.parametrize("width", [0.25, 1.0, 1.5])
+@pytest.mark.parametrize(
+    ("activation", "pooling", "batch_norm"),
+    [("tanh", "average", False), ("silu", "average", True), ("relu", "max", False), ("tanh", "max", True)],
+)
 @pytest.mark.parametrize("kind", KINDS)
-def test_arranged_for_the_cpu_it_is_the_same_network(kind: str, recipe: Any) -> None:
-    """Outputs and gradients, with the same names and weights."""
+def test_arranged_for_the_cpu_it_is_the_same_network(
+    kind: str, activation: str, pooling: str, batch_norm: bool, width: float
+) -> None:
+    """Logits, gradients and what batch norm keeps, with the same names and weights; in double precision."""
     torch.manual_seed(1)
-    model = build(kind, **recipe.architecture())
-    twin = build(kind, **recipe.architecture())
-    twin.load_state_dict(model.state_dict())
-    arrange(twin)
-    images = torch.randn(8, 1, 28, 28)
+    model = build(kind, width=width, activation=activation, pooling=pooling, batch_norm=batch_norm).double()
+    twin = arrange(copy.deepcopy(model))
+    images, labels = torch.randn(8, 1, 28, 28).double(), torch.arange(8)
     for network in (model, twin):
-        network(images).square().sum().backward()
-    assert model.state_dict().keys() == twin.state_dict().keys()
-    assert torch.allclose(model(images), twin(images), atol=1e-4)
+        torch.nn.functional.cross_entropy(network(images), labels).backward()
     for one, other in zip(model.parameters(), twin.parameters(), strict=True):
         assert one.grad is not None
         assert other.grad is not None
-        assert torch.allclose(one.grad, other.grad, atol=1e-3, rtol=1e-3)
+        torch.testing.assert_close(one.grad, other.grad, rtol=1e-9, atol=1e-12)
+    theirs = twin.state_dict()
+    assert model.state_dict().keys() == theirs.keys()
+    for name, value in model.state_dict().items():
+        torch.testing.assert_close(value, theirs[name], rtol=1e-9, atol=1e-12)
+    for network in (fold(model), arrange(fold(model))):
+        torch.testing.assert_close(network(images), model.eval()(images), rtol=1e-9, atol=1e-12)
+
+
+def test_arranged_convolutions_without_bias() -> None:
+    """As regular and as grouped ones."""
+    for kind in KINDS:
+        model = build(kind).double()
+        for layer in model.modules():
+            if isinstance(layer, torch.nn.Conv2d):
+                layer.register_parameter("bias", None)
+        images = torch.randn(3, 1, 28, 28).double()
+        expected = model(images)
+        torch.testing.assert_close(arrange(model)(images), expected, rtol=1e-9, atol=1e-12)
 
 
 def test_augmentation_is_small_and_seeded() -> None:
