@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 from math import isqrt
 
-from torch import nn
+from torch import Tensor, nn
 
+from lenet.errors import StudyError
 from lenet.models import build, fold
 from lenet.report.run import Run
-from opcount import Convention, OpCount, Profile, profile, separable
+from opcount import Convention, OpCount, Profile, profile, separable, sweep
 
+IMAGE = (1, 1, 28, 28)
 STUDIED = Convention(bias=False)
 """What the study counts: no bias. And of the network no more than its convolutions."""
 
@@ -129,3 +134,72 @@ def costs(run: Run, width: float) -> Costs:
             )
         )
     return Costs(width, regular, depthwise, tuple(checks))
+
+
+@dataclass(frozen=True)
+class Price:
+    """What one of many networks costs.
+
+    Attributes:
+        operations: of its convolutions, without bias.
+        macs, params: of the whole network.
+        on_front: whether no other has as few operations and is as accurate, and better in one.
+    """
+
+    operations: int
+    macs: int
+    params: int
+    on_front: bool
+
+
+class Convolutions(nn.Module):
+    """The convolutions of a network, and of everything between them no more than that pooling halves the sides.
+
+    >>> from lenet.models import build
+    >>> profile(Convolutions(build("depthwise")), (1, 1, 28, 28), convention=STUDIED).total
+    94624
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        kinds = (nn.Conv2d, nn.AvgPool2d, nn.MaxPool2d)
+        self.layers = nn.ModuleList(layer for layer in network.modules() if isinstance(layer, kinds))
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """The maps (N, C, H, W) that images (N, 1, 28, 28) end as."""
+        for layer in self.layers:
+            maps = layer(maps) if isinstance(layer, nn.Conv2d) else maps[..., ::2, ::2]
+        return maps
+
+
+def prices(run: Run, accuracies: Mapping[tuple[str, float], float]) -> list[Price]:
+    """What the networks of those kinds and widths cost, in their order, by sweeps over them all.
+
+    Args:
+        run: whose networks they are.
+        accuracies: of each network, for the Pareto front.
+
+    Raises:
+        StudyError: as of :func:`network`, or one of them cannot be counted.
+    """
+    space = [{"kind": kind, "width": width} for kind, width in accuracies]
+    reached = [{**point, "accuracy": each} for point, each in zip(space, accuracies.values(), strict=True)]
+
+    def convolutions(kind: str, width: float) -> nn.Module:
+        return Convolutions(network(run, kind, width))
+
+    def whole(kind: str, width: float) -> nn.Module:
+        return network(run, kind, width)
+
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(1) as here:
+        inside = sweep(convolutions, space, IMAGE, executor=here, store=f"{folder}/inside.sqlite", convention=STUDIED)
+        everything = sweep(whole, space, IMAGE, executor=here, store=f"{folder}/whole.sqlite")
+        if failed := [*inside.failures, *everything.failures]:
+            row = failed[0]
+            raise StudyError(f"{row['kind']} of width {row['width']:g} cannot be counted: {row['error']}")
+        best = inside.join(reached).pareto("total", "accuracy", maximize="accuracy")
+        front = {(row["kind"], row["width"]) for row in best}
+        return [
+            Price(one["total"], other["macs"], other["params"], place in front)
+            for place, one, other in zip(accuracies, inside, everything, strict=True)
+        ]

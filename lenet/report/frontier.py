@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from lenet.models import KINDS
-from lenet.report.costs import counted
+from lenet.report.costs import prices
 from lenet.report.document import Block, Figure, Paragraph, Section, Table
 from lenet.report.facts import Facts
 from lenet.report.phrases import count, less, listed, percent, points, si, width_of
 from lenet.report.results import figure_name
 from lenet.report.run import Run
-from lenet.report.series import Spread, course, pareto, spread, widths
+from lenet.report.series import Spread, course, spread, widths
 
 
 @dataclass(frozen=True)
@@ -74,15 +74,11 @@ def frontier(run: Run) -> Frontier | None:
     epoch = max(each.horizon for each in found)
     far = [each for each in found if each.horizon == epoch]
     behind = [f"{each.kind} of width {width_of(each.width)}" for each in found if each.horizon < epoch]
-    rows = []
-    for each in far:
-        network = counted(run, each.kind, each.width)
-        accuracy = spread(each.figures(epoch, "test_accuracy"))
-        rows.append((each, network.convolutions.total, network.whole.macs, network.whole.params, accuracy))
-    best = set(pareto([(total, accuracy.mean) for _, total, _, _, accuracy in rows]))
+    accuracies = [spread(each.figures(epoch, "test_accuracy")) for each in far]
+    costs = prices(run, {(each.kind, each.width): mine.mean for each, mine in zip(far, accuracies, strict=True)})
     made = [
-        Point(each.kind, each.width, total, macs, params, accuracy, index in best)
-        for index, (each, total, macs, params, accuracy) in enumerate(rows)
+        Point(each.kind, each.width, cost.operations, cost.macs, cost.params, accuracy, cost.on_front)
+        for each, cost, accuracy in zip(far, costs, accuracies, strict=True)
     ]
     return Frontier(sorted(made, key=lambda point: (point.operations, point.kind)), epoch, behind)
 

@@ -196,16 +196,3 @@ def slope(each: Course, until: int, seeds: Iterable[int], name: str = "test_accu
     numbers, chosen = range(until - span + 1, until + 1), list(seeds)
     means = [statistics.fmean(each.figures(epoch, name, chosen)) for epoch in numbers]
     return span, statistics.linear_regression(list(numbers), means).slope
-
-
-def pareto(points: Sequence[tuple[int, float]]) -> list[int]:
-    """The indices of those points that no other beats: cheaper (the first number) or more accurate (the second).
-
-    >>> pareto([(10, 0.9), (20, 0.8), (20, 0.95), (10, 0.9)])
-    [0, 2, 3]
-    """
-
-    def beaten(one: tuple[int, float]) -> bool:
-        return any(x <= one[0] and y >= one[1] and (x, y) != one for x, y in points)
-
-    return [index for index, point in enumerate(points) if not beaten(point)]
