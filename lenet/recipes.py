@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
 
 from lenet.errors import StudyError
 
@@ -79,3 +83,32 @@ def recipe_of(name: str) -> Recipe:
     if name not in RECIPES:
         raise StudyError(f"there is no recipe {name!r}; there are {', '.join(RECIPES)}")
     return RECIPES[name]
+
+
+def optimizer_of(
+    name: str, model: nn.Module, lr: float, weight_decay: float = 0.0, fused: bool = False
+) -> torch.optim.Optimizer:
+    """The optimizer of that name for a model's parameters.
+
+    Args:
+        name: as in :class:`Recipe`.
+        model: whose parameters; weights alone decay, not biases and norms.
+        lr, weight_decay: as in :class:`Recipe`.
+        fused: one kernel for all parameters, where the device has it.
+
+    Raises:
+        StudyError: there is no such optimizer.
+
+    >>> optimizer_of("sgd", nn.Linear(2, 1), lr=0.1).defaults["nesterov"]
+    True
+    """
+    groups: list[dict[str, Any]] = [{"params": list(model.parameters()), "weight_decay": 0.0}]
+    if weight_decay:
+        weights = [parameter for parameter in model.parameters() if parameter.dim() > 1]
+        groups[0]["params"] = [parameter for parameter in model.parameters() if parameter.dim() <= 1]
+        groups.append({"params": weights, "weight_decay": weight_decay})
+    if name == "adam":
+        return torch.optim.AdamW(groups, lr=lr, fused=fused)
+    if name == "sgd":
+        return torch.optim.SGD(groups, lr=lr, momentum=0.9, nesterov=True, fused=fused)
+    raise StudyError(f"there is no optimizer {name!r}; there are adam, sgd")

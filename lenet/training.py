@@ -21,6 +21,7 @@ from lenet.errors import StudyError
 from lenet.fast import Model, arrange, use_one_core
 from lenet.metrics import Epoch
 from lenet.models import build, fold
+from lenet.recipes import optimizer_of
 from lenet.settings import Job, Settings
 
 TEST_BATCH = 200
@@ -99,7 +100,13 @@ class Trainer:
         self._place(self.model)
         self.replica = group.replicate(self.model)
         self.teacher = self._teacher(taught) if taught else None
-        self.optimizer = self._optimizer()
+        self.optimizer = optimizer_of(
+            self.recipe.optimizer,
+            self.model,
+            settings.lr,
+            self.recipe.weight_decay,
+            fused=device.type in ("cpu", "cuda"),
+        )
         self.schedule = self._schedule()
 
     def epoch(self, number: int) -> Generator[Step, None, Epoch]:
@@ -226,17 +233,6 @@ class Trainer:
     def _place(self, model: Model) -> Model:
         """The model on its device; on the CPU arranged for it."""
         return arrange(model) if self.device.type == "cpu" else model.to(self.device)
-
-    def _optimizer(self) -> torch.optim.Optimizer:
-        groups: list[dict[str, Any]] = [{"params": list(self.model.parameters()), "weight_decay": 0.0}]
-        if self.recipe.weight_decay:
-            weights = [parameter for parameter in self.model.parameters() if parameter.dim() > 1]
-            groups[0]["params"] = [parameter for parameter in self.model.parameters() if parameter.dim() <= 1]
-            groups.append({"params": weights, "weight_decay": self.recipe.weight_decay})
-        fused = self.device.type in ("cpu", "cuda")
-        if self.recipe.optimizer == "adam":
-            return torch.optim.AdamW(groups, lr=self.settings.lr, fused=fused)
-        return torch.optim.SGD(groups, lr=self.settings.lr, momentum=0.9, nesterov=True, fused=fused)
 
     def _schedule(self) -> torch.optim.lr_scheduler.LRScheduler:
         if self.recipe.schedule == "one-cycle":

@@ -12,7 +12,7 @@ from math import isqrt
 from torch import Tensor, nn
 
 from lenet.errors import StudyError
-from lenet.models import build, fold
+from lenet.models import Depthwise, Regular, build, fold
 from lenet.report.run import Run
 from opcount import Convention, OpCount, Profile, profile, separable, sweep
 
@@ -94,15 +94,24 @@ class Costs:
         return all(check.holds for check in self.checks)
 
 
-def network(run: Run, kind: str, width: float) -> nn.Module:
-    """A network of a run as it is used after training: batch norm is folded away.
+def built(run: Run, kind: str, width: float) -> Regular | Depthwise:
+    """A network of a run as it is trained.
 
     Raises:
         StudyError: its recipe names an activation or a pooling that there is not.
     """
     told = run.settings
     layers = {name: value for name in ("activation", "pooling") if (value := told.get(name)) is not None}
-    return fold(build(kind, width=width, batch_norm=told.get("batch_norm") is not None, **layers))
+    return build(kind, width=width, batch_norm=told.get("batch_norm") is not None, **layers)
+
+
+def network(run: Run, kind: str, width: float) -> nn.Module:
+    """A network of a run as it is used after training: batch norm is folded away.
+
+    Raises:
+        StudyError: as :func:`built`.
+    """
+    return fold(built(run, kind, width))
 
 
 def counted(run: Run, kind: str, width: float) -> Network:

@@ -16,6 +16,7 @@ from lenet.report.published import STUDY
 from lenet.report.questions import questions
 from lenet.report.relation import relation
 from lenet.report.results import results
+from lenet.report.training_cost import training_cost
 
 SPELLED = {"regular": "regular", "depthwise": "depthwise separable"}
 
@@ -27,6 +28,7 @@ def paper(facts: Facts, found: Frontier | None) -> Paper:
         experiment(facts),
         results(facts),
         relation(facts),
+        training_cost(facts),
         convergence(facts),
         *([] if found is None else [section(facts, found)]),
         reproduce(facts),

@@ -102,10 +102,10 @@ def duration(seconds: float) -> str:
 def si(number: float) -> str:
     """A large number short.
 
-    >>> si(94_624), si(804_776), si(3_219_104), si(950)
-    ('94.6 k', '805 k', '3.22 M', '950')
+    >>> si(94_624), si(804_776), si(3_219_104), si(950), si(2_072_586_541_830)
+    ('94.6 k', '805 k', '3.22 M', '950', '2.07 T')
     """
-    for size, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+    for size, unit in ((1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k")):
         if number >= size * 0.9995:
             return f"{number / size:.3g}{unit}"
     return f"{number:.3g}"

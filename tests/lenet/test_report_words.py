@@ -63,7 +63,7 @@ def test_the_table_of_results(by_hand: str, name: str, cells: str) -> None:
 
 def test_every_table_and_figure_names_the_data_set(by_hand: str) -> None:
     captions = re.findall(r"^\*\*(?:Table|Figure) \d\.\*\* (.*)$", by_hand, re.M)
-    assert len(captions) == 8
+    assert len(captions) == 9
     assert all(caption.startswith("MNIST: ") for caption in captions)
     assert sorted(set(re.findall(r"\((mnist-[a-z]+)\.png\)", by_hand))) == [
         "mnist-accuracy", "mnist-architectures", "mnist-loss",
@@ -309,6 +309,36 @@ def test_the_modern_recipe(tmp_path: Path) -> None:
     assert "the modern recipe is not a guess at them but a way of its own. After training, batch norm is folded" in text
     assert "as they were learnt from, augmented and with the weights of each step." in text
     assert "2 min 30 s for depthwise, its teacher's answers included, and 2 min 0 s for regular" in text
+
+
+def test_what_training_costs(tmp_path: Path) -> None:
+    """MACs by hand: forward 405,600 + 10,080 + 840 and 51,224 + 10,080 + 840; backward those of each layer twice, for
+    weights and for inputs, but the input gradient of the first layer, 117,600 and 19,600. AdamW without decay takes
+    ten multiplications and additions for each of 61,706 and 13,776 parameters, once a batch of 64."""
+    text = report(made_run(tmp_path, optimizer="adam"))
+    macs = [3 * 416_520 - 117_600, 3 * 62_144 - 19_600]
+    assert row(text, "MACs of it") == [*(f"{each:,}" for each in macs), "−85.26 %"]
+    assert row(text, "optimizer's step") == ["9,642", "2,152", "−77.67 %"]
+    forward, backward, optimizer, whole = (
+        [int(each.replace(",", "")) for each in row(text, label)[:2]]
+        for label in ("forward and loss", "backward", "optimizer's step", "a training step")
+    )
+    for parts in zip(forward, backward, optimizer, whole, strict=True):
+        assert abs(sum(parts[:3]) - parts[3]) <= 1  # rounded each
+    in_words = f"the regular network takes {whole[0]:,} operations and the depthwise one {whole[1]:,}, 84.16 % fewer."
+    assert in_words in text
+    runs = [int(each.replace(",", "")) for each in row(text, "a whole run of 15 epochs")[:2]]
+    for steps, a_run in zip(whole, runs, strict=True):
+        assert abs(a_run / (938 * 64 * 15) - steps) <= 0.5  # 60,000 images are 937.5 batches
+
+
+def test_training_costs_more_with_a_teacher(tmp_path: Path) -> None:
+    """The regular network's forward, 416,520 MACs an image, comes on top of the depthwise network's step."""
+    text = report(made_run(tmp_path, optimizer="adam", distillation=0.5))
+    assert row(text, "MACs of it")[:2] == [f"{3 * 416_520 - 117_600:,}", f"{3 * 62_144 - 19_600 + 416_520:,}"]
+    assert row(text, "the regular network's answers")[0] == "0"
+    assert "whose answers it learns from" in text
+    assert "nor is the loss against the answers" in text
 
 
 def test_the_frontier(tmp_path: Path) -> None:
