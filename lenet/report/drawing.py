@@ -20,6 +20,8 @@ SHEETS = 6
 """A stack shows no more maps than this; how many there are is written below it."""
 COLUMN, ROW, LARGEST, SCALE = 1.55, 3.5, 1.2, 0.66
 """The pitch of columns and rows, the side of the largest map, and how many inches one of these is."""
+SHIFT, GAP = 0.07, 0.06
+"""How far one sheet stands behind another, and an arrow from what it joins."""
 
 
 @dataclass(frozen=True)
@@ -88,8 +90,8 @@ def _row(axes: Any, facts: Facts, kind: str, stages: Sequence[Stage], base: floa
     )  # fmt: skip
     middle = base + 1.55
     for before, after in pairwise(stages):
-        start, end = _centre(before) + 0.32 * LARGEST + 0.1, _centre(after) - 0.45 * LARGEST
-        if end - start > 0.08:
+        start, end = _centre(before) + _half(before, size) + GAP, _centre(after) - _half(after, size) - GAP
+        if end - start > GAP:
             axes.annotate(
                 "", (end, middle), (start, middle),
                 arrowprops={"arrowstyle": "->", "color": PALETTE["quiet"], "linewidth": 1, "shrinkA": 0, "shrinkB": 0},
@@ -116,19 +118,28 @@ def _centre(stage: Stage) -> float:
     return (stage.column + 0.5) * COLUMN
 
 
+def _extent(stage: Stage, size: int) -> tuple[float, float, int]:
+    """How wide and how high a sheet is, and how many there are."""
+    if len(stage.shape) == 1:
+        return 0.16, min(LARGEST, 0.25 + stage.shape[0] / 130), 1
+    side = max(0.12, LARGEST * stage.shape[1] / size * 0.82)
+    return side, side, min(SHEETS, stage.shape[0])
+
+
+def _half(stage: Stage, size: int) -> float:
+    """From the middle of a stage to its edge."""
+    across, _, sheets = _extent(stage, size)
+    return (across + (sheets - 1) * SHIFT) / 2
+
+
 def _stack(axes: Any, stage: Stage, middle: float, size: int) -> None:
     """Maps behind one another, as large as their pixels; a vector is a bar that grows with its length, to a point."""
     from matplotlib.patches import Rectangle
 
-    if len(stage.shape) == 1:
-        across, up, sheets = 0.16, min(LARGEST, 0.25 + stage.shape[0] / 130), 1
-    else:
-        across = up = max(0.12, LARGEST * stage.shape[1] / size * 0.82)
-        sheets = min(SHEETS, stage.shape[0])
-    shift = 0.07
-    spread = (sheets - 1) * shift
+    across, up, sheets = _extent(stage, size)
+    spread = (sheets - 1) * SHIFT
     for index in range(sheets):
-        back = (sheets - 1 - index) * shift
+        back = (sheets - 1 - index) * SHIFT
         axes.add_patch(
             Rectangle(
                 (_centre(stage) - across / 2 - spread / 2 + back, middle - up / 2 - spread / 2 + back), across, up,

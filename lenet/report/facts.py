@@ -17,6 +17,8 @@ NAMES = {"mnist": "MNIST"}
 ORIGINS = {"digits": "scikit-learn's handwritten digits, brought to 28×28"}
 EVEN = 0.00005
 """Accuracies closer than this are the same in the two decimals shown."""
+TALL = 0.95
+"""Where the lowest accuracy is below this, the axis widens towards 1."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,17 @@ class Facts:
     def lost_by_seed(self) -> Sequence[float]:
         """The same for each seed, where they are paired."""
         return [-each for each in self.pair.differences("test_accuracy")]
+
+    @property
+    def lowest(self) -> float:
+        """The lowest accuracy of any seed after any epoch, on test or training images."""
+        names = ("test_accuracy", "train_accuracy")
+        return min(point.low for each in self.pair.courses for name in names for point in each.over_epochs(name))
+
+    @property
+    def tall(self) -> bool:
+        """Whether accuracies are so far apart that an even axis would leave no room for the good ones."""
+        return self.lowest < TALL
 
     def seed_list(self, each: Course) -> str:
         """The seeds of a network that are compared, in words."""

@@ -17,17 +17,24 @@ if TYPE_CHECKING:
 
 SIZE = (6.4, 4.2)
 MARKERS = {"regular": "o", "depthwise": "s"}
+BEYOND, TICKS = 100.3, (0, 20, 50, 80, 90, 95, 97, 98, 99, 99.5, 100)
+"""Of an axis that widens towards 100 %: where its logarithm has its end, and its ticks."""
+LINES = 0.11
+"""How high two lines of a label are, as a part of the axis."""
 
 
 def accuracy(facts: Facts) -> Figure:
-    """Accuracy against epoch: test solid with its band, training dashed."""
+    """Accuracy against epoch: test solid with its band, training dashed; a tall axis widens towards 100 %."""
     figure, axes = _axes(facts, "accuracy", "accuracy (%)")
     for each in facts.pair.courses:
         _curve(axes, each, "test_accuracy", 100)
         _curve(axes, each, "train_accuracy", 100)
+    if facts.tall:
+        _widen_towards_the_top(axes, max(0.0, 100 * facts.lowest - 2))
+    else:
+        axes.margins(y=0.08)
     if facts.comparable:
         _references(axes, {kind: 100 * STUDY[kind].accuracy for kind in KINDS}, "{:.2f} %")
-    axes.margins(y=0.08)
     axes.legend(loc="lower right")
     return figure
 
@@ -40,12 +47,12 @@ def loss(facts: Facts) -> Figure:
         for name in ("test_loss", "train_loss"):
             _curve(axes, each, name, 1)
             lowest += [point.low for point in each.over_epochs(name)]
-    if facts.comparable:
-        _references(axes, {kind: STUDY[kind].loss for kind in KINDS}, "{:.4f}")
     if min(lowest) > 0:
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.yaxis.set_minor_formatter(lambda *_: "")
+    if facts.comparable:
+        _references(axes, {kind: STUDY[kind].loss for kind in KINDS}, "{:.4f}")
     axes.legend(loc="best")
     return figure
 
@@ -126,11 +133,34 @@ def _curve(axes: Any, each: Course, name: str, scale: float) -> None:
         axes.fill_between(epochs, low, high, color=colour, alpha=0.18, linewidth=0, zorder=1.5)
 
 
+def _widen_towards_the_top(axes: Any, lowest: float) -> None:
+    """Percentages by how far they are from 100, logarithmically: what sets good networks apart is there."""
+    import numpy as np
+
+    def up(value: Any) -> Any:
+        return -np.log10(np.maximum(BEYOND - np.asarray(value), 1e-6))
+
+    def down(value: Any) -> Any:
+        return BEYOND - 10.0 ** -np.asarray(value)
+
+    axes.set_yscale("function", functions=(up, down))
+    ticks = [tick for tick in TICKS if tick >= lowest]
+    axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.set_ylim(lowest, 100)
+
+
 def _references(axes: Any, values: dict[str, float], form: str) -> None:
-    """The study's final figures as dotted lines with their values at the left, where no curve ends."""
+    """The study's final figures as dotted lines, their values at the right, outside, and never upon each other."""
     for kind, value in values.items():
         axes.axhline(value, color=PALETTE[kind], linestyle=":", linewidth=1.2, zorder=1)
+    axes.set_ylim(axes.get_ylim())
+    across = axes.transData + axes.transAxes.inverted()
+    places = {kind: float(across.transform((1, value))[1]) for kind, value in values.items()}
+    low, high = sorted(places, key=lambda kind: places[kind])
+    close = max(0.0, LINES - (places[high] - places[low])) / 2
+    places[low], places[high] = places[low] - close, places[high] + close
+    for kind, value in values.items():
         axes.annotate(
-            f"study {form.format(value)}", (0.01, value), xycoords=("axes fraction", "data"), xytext=(0, 3),
-            textcoords="offset points", fontsize=9, color=PALETTE[kind],
+            f"study\n{form.format(value)}", (1.01, places[kind]), xycoords="axes fraction", fontsize=9,
+            color=PALETTE[kind], va="center", annotation_clip=False,
         )  # fmt: skip

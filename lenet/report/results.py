@@ -167,7 +167,9 @@ def accuracy_figure(facts: Facts) -> Figure:
     return Figure(
         name=figure_name(facts, "accuracy"),
         alt=f"Line chart of accuracy on {facts.data} against epoch, for training and test images: {listed(said)}.",
-        caption=f"{facts.data}: accuracy against epoch. {_lines(facts)}" + _reference(facts, "accuracies"),
+        caption=f"{facts.data}: accuracy against epoch. {_lines(facts)}"
+        + _reference(facts, "accuracies")
+        + (" The axis widens towards 100 %." if facts.tall else ""),
     )
 
 

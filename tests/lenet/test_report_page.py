@@ -128,7 +128,7 @@ def test_its_figures_are_told_to_who_cannot_see_them(browser: Any, written: Path
     assert "conv2.pointwise to 16x10x10" in alts[0]
     assert "regular ends at 98.45 % on test images and depthwise ends at 97.40 % on test images" in alts[1]
     assert "On the front: depthwise of width 0.5," in alts[3]
-    assert page.get_by_role("table").count() == page.locator("table").count() == 6
+    assert page.get_by_role("table").count() == page.locator("table").count() == 7
     assert page.get_by_role("rowheader", name="final test accuracy").count() == 1
     assert page.locator("h1").count() == 1
     assert page.get_attribute("html", "lang") == "en"
