@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from lenet.errors import StudyError
@@ -20,21 +22,53 @@ def write_atomically(target: Path, content: bytes) -> None:
     Raises:
         StudyError: it cannot be written: no permission, a full disk, no such folder.
     """
-    part = ""
+    write_together(target.parent, {target.name: content})
+
+
+def write_together(folder: Path, files: Mapping[str, bytes]) -> list[Path]:
+    """Write files into a folder: none takes its place before all of them are on the disk.
+
+    Args:
+        folder: where; it exists.
+        files: their contents, by name.
+
+    Returns:
+        Their paths.
+
+    Raises:
+        StudyError: one cannot be written; what was there is as it was.
+    """
+    parts: dict[Path, str] = {}
+    target = folder
     try:
-        handle, part = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(part, 0o666 & ~_umask())
-        os.replace(part, target)
+        for name, content in files.items():
+            target = folder / name
+            if target.is_dir():
+                raise IsADirectoryError(errno.EISDIR, "a folder is in its place")
+            handle, parts[target] = tempfile.mkstemp(prefix=f".{name}.", suffix=".part", dir=folder)
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(parts[target], 0o666 & ~_umask())
+        for target, part in parts.items():
+            os.replace(part, target)
     except OSError as error:
-        raise StudyError(f"{target} cannot be written: {error.strerror or error}") from error
+        raise StudyError(f"{shown(target)} cannot be written: {error.strerror or error}") from error
     finally:
-        if part:
+        for part in parts.values():
             with contextlib.suppress(OSError):
                 os.unlink(part)
+    return list(parts)
+
+
+def shown(path: Path) -> str:
+    r"""A path as it may be printed: no name moves a cursor.
+
+    >>> print(shown(Path("runs/a")), shown(Path("a\x1b[2J")))
+    runs/a 'a\x1b[2J'
+    """
+    return str(path) if str(path).isprintable() else repr(str(path))
 
 
 def make_folder(folder: Path) -> None:

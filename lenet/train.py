@@ -21,6 +21,7 @@ from lenet.data import DATASETS, Data, load
 from lenet.distributed import Group, LeaderError, join, launched, leave, place, resolve
 from lenet.errors import StudyError
 from lenet.files import make_folder
+from lenet.interrupts import Interrupts
 from lenet.metrics import Epoch, write_metrics
 from lenet.progress import Live
 from lenet.recipes import RECIPES, recipe_of
@@ -65,7 +66,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     console = Console(stderr=True)
     try:
         options = _parser().parse_args(words)
-        run(options, words, console)
+        with Interrupts():
+            run(options, words, console)
         return RIGHT
     except KeyboardInterrupt as interruption:
         _say(console, f"lenet.train: interrupted{interruption}")

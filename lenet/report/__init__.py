@@ -23,7 +23,7 @@ def write(folder: Path) -> list[Path]:
         StudyError: the folder holds no run, or one that is damaged or has not finished an epoch; it cannot be written
             to; or matplotlib or jinja2 is not installed.
     """
-    from lenet.report.saving import save
+    from lenet.files import write_together
     from lenet.report.whole import files
 
-    return save(Path(folder), files(Path(folder)))
+    return write_together(Path(folder), files(Path(folder)))

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from lenet.interrupts import Interrupts
 from opcount import OpCountError
 
 
@@ -15,11 +16,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m lenet.report", description=__doc__.partition(": ")[2])
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="the folder of a run, such as runs/NAME")
     options = parser.parse_args(arguments)
-    from lenet.report import write
-
     try:
-        for path in write(options.folder):
-            print(path)
+        with Interrupts():
+            from lenet.report import write
+
+            for path in write(options.folder):
+                print(path)
     except OpCountError as error:
         print(f"lenet.report: {error}", file=sys.stderr)
         return 2

@@ -11,33 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from lenet.errors import StudyError
+from lenet.files import shown
+from lenet.metrics import Epoch
 from lenet.models import KINDS
 from lenet.settings import RUN_SCHEMA
 
 _WORD = re.compile(r"[^\W_][\w .,:;+/()=%×²-]{0,199}")
-
-
-@dataclass(frozen=True, slots=True)
-class Epoch:
-    """One epoch of one network.
-
-    Attributes:
-        model, width, seed: which network.
-        epoch: from 1.
-        train_loss, test_loss: mean cross-entropy an image.
-        train_accuracy, test_accuracy: parts of 1.
-        seconds: how long it took.
-    """
-
-    model: str
-    width: float
-    seed: int
-    epoch: int
-    train_loss: float
-    train_accuracy: float
-    test_loss: float
-    test_accuracy: float
-    seconds: float
 
 
 @dataclass(frozen=True)
@@ -125,15 +104,6 @@ def read(folder: Path) -> Run:
         done=(),
     )
     return replace(run, done=_done(folder / "metrics.jsonl", run))
-
-
-def shown(path: Path) -> str:
-    r"""A path as it may be printed: no name moves a cursor.
-
-    >>> print(shown(Path("runs/a")), shown(Path("a\x1b[2J")))
-    runs/a 'a\x1b[2J'
-    """
-    return str(path) if str(path).isprintable() else repr(str(path))
 
 
 def _about(path: Path) -> Mapping[str, Any]:
@@ -227,6 +197,8 @@ def _epoch(fields: _Fields, run: Run) -> Epoch:
         test_loss=fields.number("test_loss"),
         test_accuracy=fields.number("test_accuracy", most=1),
         seconds=fields.number("seconds"),
+        images_per_second=fields.number("images_per_second"),
+        lr=fields.number("lr"),
     )
 
 

@@ -6,8 +6,9 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from lenet.metrics import Epoch
 from lenet.models import KINDS
-from lenet.report.run import Epoch, Run
+from lenet.report.run import Run
 
 THRESHOLDS = (0.1, 0.2, 0.5, 0.8, 0.9, 0.95, 0.97, 0.98, 0.985, 0.99, 0.995)
 SHOWN_THRESHOLDS = 5

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,8 +15,9 @@ from typing import Any
 
 import pytest
 
+from lenet import files
 from lenet.errors import StudyError
-from lenet.report import saving, write
+from lenet.report import whole, write
 from lenet.report.__main__ import main
 from lenet.report.run import read
 from tests.lenet.made_runs import ABOUT, folder, line, lines
@@ -155,17 +158,17 @@ def test_a_full_disk_leaves_what_was_there(small: Path, monkeypatch: pytest.Monk
         if len(written) == 2:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(saving.os, "fsync", full)
-    with pytest.raises(StudyError, match=r"cannot write the report into .*: No space left on device"):
-        saving.save(small, {"report.md": b"new", "report.html": b"new"})
+    monkeypatch.setattr(files.os, "fsync", full)
+    with pytest.raises(StudyError, match=r"report.html cannot be written: No space left on device"):
+        files.write_together(small, {"report.md": b"new", "report.html": b"new"})
     assert contents(small) == before
 
 
 def test_a_folder_in_the_place_of_a_file(small: Path) -> None:
     (small / "report.html").mkdir()
     before = sorted(small.iterdir())
-    with pytest.raises(StudyError, match=r"its 'report.html' is a folder; move it away"):
-        saving.save(small, {"report.md": b"new", "report.html": b"new"})
+    with pytest.raises(StudyError, match=r"report.html cannot be written: a folder is in its place"):
+        files.write_together(small, {"report.md": b"new", "report.html": b"new"})
     assert sorted(small.iterdir()) == before
 
 
@@ -174,7 +177,7 @@ def test_a_folder_without_permission(small: Path) -> None:
     small.chmod(0o500)
     try:
         with pytest.raises(StudyError, match="Permission denied"):
-            saving.save(small, {"report.md": b"new"})
+            files.write_together(small, {"report.md": b"new"})
     finally:
         small.chmod(0o700)
 
@@ -203,3 +206,24 @@ except SystemExit:
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "FOLDER" in said.stdout
     assert said.stdout.endswith("[]\n")
+
+
+def test_ctrl_c_that_comes_out_as_another_error(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one does that is pressed while an extension module is imported; or that is lost there."""
+
+    def broken(folder: Path) -> dict[str, bytes]:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            raise AttributeError("partially initialized module") from None
+        return {}
+
+    def lost(folder: Path) -> dict[str, bytes]:
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        return {}
+
+    for way in (broken, lost):
+        monkeypatch.setattr(whole, "files", way)
+        assert main([str(small)]) == 130
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
