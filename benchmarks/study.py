@@ -1,6 +1,7 @@
 """What a run of the study came to, small enough to keep: python -m benchmarks.study runs/NAME [--write].
 
-The run itself is made by the command that the result names.
+The run itself is made by the command that the result names. Of a run over widths (--frontier) the networks are kept,
+with the plot of accuracy against operations.
 """
 
 from __future__ import annotations
@@ -14,6 +15,11 @@ from typing import Any
 
 from benchmarks.environment import environment, write
 from lenet.models import build, fold
+from lenet.report.facts import gather
+from lenet.report.frontier import frontier, table as frontier_table
+from lenet.report.plots import pareto
+from lenet.report.run import read as report_run
+from lenet.report.style import styled, svg
 from opcount import Convention, profile
 
 PUBLISHED = {"regular": 0.9887, "depthwise": 0.9679}
@@ -60,11 +66,6 @@ def table(described: dict[str, Any], epochs: dict[str, dict[int, list[dict[str, 
     return lines
 
 
-def _first(run: list[dict[str, Any]]) -> int | None:
-    """The first epoch at the goal."""
-    return next((epoch["epoch"] for epoch in run if epoch["test_accuracy"] >= GOAL), None)
-
-
 def compact(described: dict[str, Any], epochs: dict[str, dict[int, list[dict[str, Any]]]]) -> str:
     """JSON of the run's description without when and where, and of each network's figures over epochs, on a line."""
     left_out = ("started", "settings", "data_dir")
@@ -77,6 +78,21 @@ def compact(described: dict[str, Any], epochs: dict[str, dict[int, list[dict[str
     return "{" + ",\n ".join(lines) + "}\n"
 
 
+def frontier_kept(folder: Path, described: dict[str, Any]) -> tuple[str, str]:
+    """A run over widths as Markdown and as the plot of its report."""
+    run = report_run(folder)
+    facts, found = gather(run), frontier(run)
+    if found is None:
+        raise SystemExit(f"{folder} has networks of a single width yet")
+    shown = frontier_table(facts, found)
+    rows = [shown.head, ["---", *["---:"] * (len(shown.head) - 2), "---"], *shown.rows]
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    with styled():
+        plot = svg(pareto(facts, found), "study-frontier")
+    what = f"{found.epoch} epochs, {'one seed' if len(run.seeds) == 1 else f'{len(run.seeds)} seeds'}"
+    return "\n".join([f"`{described['command']}`: {what}", "", *lines, "", *shown.notes]), plot
+
+
 def main() -> None:
     """Print; with ``--write`` keep the result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -84,11 +100,18 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="keep the result in benchmarks/results")
     options = parser.parse_args()
     described, epochs = read(options.run)
+    title = f"# The study, {described['recipe']} recipe, on {described['dataset']} ({environment()})"
+    if len(described["widths"]) > 1:
+        kept, plot = frontier_kept(options.run, described)
+        print(kept)
+        if options.write:
+            write("study-frontier.md", f"{title}\n\n{kept}\n\n![accuracy against operations](study-frontier.svg)\n")
+            write("study-frontier.svg", plot)
+        return
     body = "\n".join(table(described, epochs))
     print(body)
     if options.write:
         name = f"study-{described['recipe']}"
-        title = f"# The study, {described['recipe']} recipe, on {described['dataset']} ({environment()})"
         about = f"`{described['command']}`: {described['epochs']} epochs, mean and standard deviation over seeds"
         write(f"{name}.md", f"{title}\n\n{about}\n\n{body}\n")
         write(f"{name}.json", compact(described, epochs))

@@ -73,10 +73,10 @@ def pareto(facts: Facts, found: Frontier) -> Figure:
             zorder=3,
         )  # fmt: skip
         for point, x, y in zip(points, xs, ys, strict=True):
-            where = (7, -12) if kind == "regular" else (-7, 6)
+            where = (0, 8) if kind == "regular" else (0, -17)
             axes.annotate(
                 f"{width_of(point.width)}×", (x, y), xytext=where, textcoords="offset points", fontsize=9,
-                color=PALETTE[kind], ha="left" if kind == "regular" else "right",
+                color=PALETTE[kind], ha="center",
             )  # fmt: skip
     front = found.front
     axes.plot(

@@ -29,11 +29,11 @@ def torchrun(*words: object) -> subprocess.CompletedProcess[str]:
 @pytest.mark.slow
 @pytest.mark.parametrize("recipe", ["original", "modern"])
 def test_two_processes(recipe: str, tmp_path: Path) -> None:
-    """The spread of seeds on 360 digits is some percent; one process and two differ by less."""
-    words = ("--dataset", "digits", "--recipe", recipe, "--epochs", 8, "--lr", 0.005)
+    """After 20 epochs seeds lie about a percent apart on 360 digits, after 8 twice that; one process and two as far."""
+    words = ("--dataset", "digits", "--recipe", recipe, "--epochs", 20, "--lr", 0.005)
     run = torchrun(*words, "--out", tmp_path / "two")
     assert run.returncode == 0, run.stderr
-    assert run.stderr.count("epoch 8/8") == 2  # one line for each network: one process shows it
+    assert run.stderr.count("epoch 20/20") == 2  # one line for each network: one process shows it
     assert train_main([*map(str, words), "--out", str(tmp_path / "one")]) == 0
     saved = json.loads((tmp_path / "two" / "run.json").read_text())
     assert saved["world_size"] == 2
@@ -43,7 +43,7 @@ def test_two_processes(recipe: str, tmp_path: Path) -> None:
     for model in ("regular", "depthwise"):
         ends = [[line for line in lines if line["model"] == model][-1] for lines in (two, one)]
         assert ends[0]["test_accuracy"] == pytest.approx(ends[1]["test_accuracy"], abs=0.03)
-        assert ends[1]["test_accuracy"] > 0.85
+        assert ends[1]["test_accuracy"] > 0.9
     if recipe == "original":  # no batch norm, whose statistics are each process's own
         assert two[0]["train_loss"] == pytest.approx(one[0]["train_loss"], rel=1e-3)
     assert torchrun("--resume", "--out", tmp_path / "two").returncode == 0
