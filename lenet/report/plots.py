@@ -19,6 +19,8 @@ SIZE = (6.4, 4.2)
 MARKERS = {"regular": "o", "depthwise": "s"}
 BEYOND, TICKS = 100.3, (0, 20, 50, 80, 90, 95, 97, 98, 99, 99.5, 100)
 """Of an axis that widens towards 100 %: where its logarithm has its end, and its ticks."""
+CLEAR = {"facecolor": PALETTE["ground"], "edgecolor": "none", "pad": 0.5}
+"""Behind a label, so that it can be read upon a line."""
 LINES = 0.11
 """How high two lines of a label are, as a part of the axis."""
 
@@ -76,7 +78,7 @@ def pareto(facts: Facts, found: Frontier) -> Figure:
             where = (0, 8) if kind == "regular" else (0, -17)
             axes.annotate(
                 f"{width_of(point.width)}×", (x, y), xytext=where, textcoords="offset points", fontsize=9,
-                color=PALETTE[kind], ha="center",
+                color=PALETTE[kind], ha="center", bbox=CLEAR,
             )  # fmt: skip
     front = found.front
     axes.plot(
