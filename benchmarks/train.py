@@ -231,7 +231,7 @@ def study_table(ours: dict[str, Any], epochs: int, plain: dict[str, Any], few: i
     for kind in KINDS:
         reached = ours["to_goal"][kind]
         when = "not reached" if reached is None else f"{reached[1]:.0f} s, in epoch {reached[0]}"
-        lines.append(f"| {kind}, training to {GOAL:.0%} | {when} | |")
+        lines.append(f"| {kind}, training to {100 * GOAL:g} % | {when} | |")
     return lines
 
 
