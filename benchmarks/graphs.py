@@ -1,12 +1,13 @@
 """torchvision's classification models counted four ways: live, as exported programs, from archives, and as ONNX.
 
-    python -m benchmarks.graphs [--models 'resnet*'] [--largest 100] [--write]
+    python -m benchmarks.graphs [--models 'resnet*' 'vgg*'] [--largest 1000] [--write]
 
 An exported program and its archive have to agree with the live model in all six figures. ONNX exporters change the
-model: they fold batch norms into convolutions, take attention apart, and write some activations in other words. Each
-such change is counted on its own, and what is left has to agree.
+model: they fold batch norms into convolutions, take attention apart, work out beforehand what depends on no input, and
+write some activations in other words. Each such change is counted on its own, and what is left has to agree.
 Results are kept model by model in ``benchmarks/results/graphs.json``, and a run goes on where the last one ended.
-Weights are random, and ONNX needs them: models with more than ``--largest`` million parameters are exported only.
+Weights are random, and ONNX needs them: memory for some four times the weights. Models with more than ``--largest``
+million parameters are exported only.
 """
 
 from __future__ import annotations
@@ -26,12 +27,14 @@ import torch
 from torch import nn
 from torchvision import models
 
+from benchmarks import constants
 from benchmarks.environment import RESULTS, environment, write
 from opcount import OpCount, Profile, profile
 from opcount.graphs.onnx.reading import read
 from opcount.graphs.subject import read_program
 from opcount.ops import FIGURES
 from opcount.result import Entry
+from opcount.sweeping.unfilled import weights_unfilled
 
 SIZES = {"inception_v3": 96, "maxvit_t": 224}
 SMALL = 64
@@ -39,6 +42,8 @@ SMALL = 64
 
 FIXED = ("fixed_normalization",)
 ROLES = {"bias": "biases", "scale": "attention scale"}
+MOVED = ("norms", *ROLES.values())
+BEFOREHAND = "constants"
 
 
 @dataclass
@@ -58,12 +63,18 @@ def build(name: str) -> nn.Module:
     arguments = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model: nn.Module = models.get_model(name, weights=None, **arguments).eval()
+        with weights_unfilled():
+            model: nn.Module = models.get_model(name, weights=None, **arguments).eval()
         with torch.no_grad():
             for label, tensor in (*model.named_parameters(), *model.named_buffers()):
-                if tensor.ndim == 1 and tensor.is_floating_point():
-                    tensor.uniform_(0.5, 1.5) if "var" in label or "weight" in label else tensor.uniform_(0.1, 0.2)
+                if tensor.is_floating_point():
+                    tensor.uniform_(*((0.5, 1.5) if tensor.ndim == 1 and _scales(label) else (0.1, 0.2)))
     return model
+
+
+def _scales(label: str) -> bool:
+    """Whether a vector is what a norm divides or multiplies by."""
+    return "var" in label or "weight" in label
 
 
 def size_of(name: str, model: nn.Module) -> tuple[int, int, int, int]:
@@ -72,34 +83,45 @@ def size_of(name: str, model: nn.Module) -> tuple[int, int, int, int]:
     return (1, 3, side, side)
 
 
-def split(counted: Profile) -> tuple[OpCount, dict[str, OpCount]]:
-    """What a profile counts without what exporters move about, and that: folded norms, biases, attention's scale."""
-    rest, moved = OpCount(), {"norms": OpCount(), "biases": OpCount(), "attention scale": OpCount()}
-    for record in counted.layers:
+def split(counted: Profile | None) -> dict[str, OpCount]:
+    """What a profile counts of each of the things that exporters move about, and of all else."""
+    found = {kind: OpCount() for kind in ("", *MOVED)}
+    for record in counted.layers if counted is not None else ():
         for entry in record.entries:
             kind = kind_of(entry)
-            if kind is None:
-                rest = rest + entry.ops
-            else:
-                moved[kind] = moved[kind] + entry.ops
-    return rest, moved
+            found[kind] = found[kind] + entry.ops
+    return found
 
 
-def kind_of(entry: Entry) -> str | None:
-    """Which of the things that exporters move about a term is."""
+def kind_of(entry: Entry) -> str:
+    """Which of the things that exporters move about a term is; none of them where empty."""
     if entry.term.formula in FIXED:
         return "norms"
-    return ROLES.get(entry.term.role)
+    return ROLES.get(entry.term.role, "")
 
 
-def compared(live: Profile, other: Profile) -> dict[str, Any]:
-    """How an ONNX model differs: what was moved about, and what is left."""
-    (ours, before), (theirs, after) = split(live), split(other)
-    changes = {kind: difference(after[kind], before[kind]) for kind in before}
-    left = difference(theirs, ours)
+def compared(live: Profile, before: Profile | None, other: Profile, after: Profile | None) -> dict[str, Any]:
+    """How an ONNX model differs: what was moved about, and what is left.
+
+    Args:
+        live: the model itself.
+        before: the part of it that depends on no input.
+        other: what it became.
+        after: the part of that which depends on no input.
+    """
+    ours, theirs = (dependent(*pair) for pair in ((live, before), (other, after)))
+    changes = {kind: difference(theirs[kind], ours[kind]) for kind in MOVED}
+    changes[BEFOREHAND] = difference(constants.total(after).to_dict(), constants.total(before).to_dict())
+    left = difference(theirs[""], ours[""])
     uncounted = sorted({item.name for item in other.uncounted})
     found = {"equal": live.ops == other.ops, "changes": changes, "left": left, "uncounted": uncounted}
     return {**found, "apart": biases_apart(changes["biases"], left)}
+
+
+def dependent(counted: Profile, fixed: Profile | None) -> dict[str, dict[str, int]]:
+    """What a profile counts, by kind, without the part that depends on no input."""
+    whole, part = split(counted), split(fixed)
+    return {kind: difference(whole[kind].to_dict(), part[kind].to_dict()) for kind in whole}
 
 
 def biases_apart(biases: dict[str, int], left: dict[str, int]) -> int:
@@ -113,9 +135,9 @@ def biases_apart(biases: dict[str, int], left: dict[str, int]) -> int:
     return apart
 
 
-def difference(after: OpCount, before: OpCount) -> dict[str, int]:
+def difference(after: dict[str, int], before: dict[str, int]) -> dict[str, int]:
     """How many operations more, of those figures that differ."""
-    pairs = ((figure, getattr(after, figure) - getattr(before, figure)) for figure in FIGURES)
+    pairs = ((figure, after.get(figure, 0) - before.get(figure, 0)) for figure in FIGURES)
     return {figure: value for figure, value in pairs if value}
 
 
@@ -127,16 +149,25 @@ def count(name: str, largest: float) -> Row:
     program = torch.export.export(model, (torch.zeros(size),))
     exported = profile(program)
     with tempfile.TemporaryDirectory() as folder:
-        torch.export.save(program, Path(folder) / "model.pt2")
-        archived = profile(read_program(str(Path(folder) / "model.pt2")))
-        row = Row(name, live.params, live.macs, exported.ops == live.ops, archived.ops == live.ops)
-        if live.params <= largest * 1e6:
-            for dynamo in (True, False):
-                path = Path(folder) / "model.onnx"
-                with torch.no_grad():
-                    torch.onnx.export(model, (torch.zeros(size),), path, dynamo=dynamo, verbose=False)
-                row.onnx["dynamo" if dynamo else "TorchScript"] = compared(live, profile(read(str(path))))
+        path = Path(folder) / "model.pt2"
+        torch.export.save(program, path)
+        archived = profile(read_program(str(path)))
+        path.unlink()
+    row = Row(name, live.params, live.macs, exported.ops == live.ops, archived.ops == live.ops)
+    if live.params <= largest * 1e6:
+        fixed = constants.of_program(program)
+        for way, subject in (("dynamo", program), ("TorchScript", model)):
+            written = as_onnx(subject, size, dynamo=way == "dynamo")
+            row.onnx[way] = compared(live, fixed, profile(written), constants.of_onnx(written))
     return row
+
+
+def as_onnx(model: Any, size: tuple[int, ...], *, dynamo: bool) -> Any:
+    """What one of PyTorch's exporters writes, read back without the weights that lie beside it."""
+    with tempfile.TemporaryDirectory() as folder, torch.no_grad():
+        path = Path(folder) / "model.onnx"
+        torch.onnx.export(model, (torch.zeros(size),), path, dynamo=dynamo, external_data=True, verbose=False)
+        return read(str(path))
 
 
 def table(rows: list[Row]) -> str:
@@ -147,7 +178,9 @@ def table(rows: list[Row]) -> str:
         f"`python -m benchmarks.graphs --write`; {environment()}.",
         "",
         "A tick: all six figures are those of the live model. Else what the exporter changed, in multiplications (×),",
-        "additions (+), divisions (÷) and transcendentals (f); a model without ONNX was too large to write here.",
+        "additions (+), divisions (÷), comparisons (<), transcendentals (f) and MACs. `constants` is what the exporter",
+        "worked out beforehand: arithmetic that no input reaches, counted by itself in the exported program and in the",
+        "ONNX model. A model without ONNX was too large to write here.",
         "",
         "| model | MACs | exported | .pt2 | ONNX (dynamo) | ONNX (TorchScript) |",
         "|---|---:|:-:|:-:|---|---|",
@@ -162,8 +195,9 @@ def table(rows: list[Row]) -> str:
     lines += [
         "",
         f"Exported programs and archives agree for {agree} of {len(rows)} models. Of {len(explained)} ONNX models "
-        f"{sum(not way['left'] and not way['uncounted'] for way in explained)} agree but for folded norms, biases and "
-        f"the place of attention's scale; {sum(bool(way['uncounted']) for way in explained)} have uncounted operators.",
+        f"{sum(not way['left'] and not way['uncounted'] for way in explained)} agree but for folded norms, biases, "
+        f"constants and the place of attention's scale, {sum(way['equal'] for way in explained)} of them in all six "
+        f"figures; {sum(bool(way['uncounted']) for way in explained)} have uncounted operators.",
     ]
     return "\n".join(lines) + "\n"
 
@@ -195,15 +229,16 @@ def signed(change: dict[str, int]) -> str:
 def main(argv: list[str] | None = None) -> int:
     """Count, print, and keep. Returns 1 if an exported program disagrees."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", default="*", help="names to count, as in 'resnet*'")
-    parser.add_argument("--largest", type=float, default=100, help="million parameters up to which ONNX is written")
+    parser.add_argument("--models", nargs="+", default=["*"], help="names to count, as in 'resnet*'")
+    parser.add_argument("--largest", type=float, default=1000, help="million parameters up to which ONNX is written")
     parser.add_argument("--write", action="store_true", help="keep the results")
     options = parser.parse_args(argv)
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)
     kept = RESULTS / "graphs.json"
     rows = [Row(**each) for each in json.loads(kept.read_text())] if options.write and kept.exists() else []
-    names = [name for name in models.list_models(module=models) if fnmatch.fnmatch(name, options.models)]
+    listed = models.list_models(module=models)
+    names = [name for name in listed if any(fnmatch.fnmatch(name, pattern) for pattern in options.models)]
     for name in names:
         if any(row.name == name for row in rows):
             continue
@@ -213,7 +248,13 @@ def main(argv: list[str] | None = None) -> int:
             print(f"{name}: {type(error).__name__}: {error}", file=sys.stderr)
             continue
         row = rows[-1]
-        print(name, tick(row.exported), tick(row.archived), {way: shown(found) for way, found in row.onnx.items()})
+        print(
+            name,
+            tick(row.exported),
+            tick(row.archived),
+            {way: shown(found) for way, found in row.onnx.items()},
+            flush=True,
+        )
         if options.write:
             rows.sort(key=lambda row: row.name)
             write("graphs.json", json.dumps([asdict(row) for row in rows], indent=1) + "\n")

@@ -18,11 +18,16 @@ _MAJOR = (7, 8)
 _LARGEST = 2**30
 
 
+class UnknownGraph(TargetError):
+    """A file holds an exported program, but none whose graph this release can read."""
+
+
 def read_graph(path: str) -> dict[str, Any]:
     """What the archive says of the program: its graph, signature and versions.
 
     Raises:
-        TargetError: it cannot be read, is none, or is of a version that is not known.
+        UnknownGraph: it is of a version that is not known, or holds several programs.
+        TargetError: it cannot be read, or is no exported program.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -49,7 +54,7 @@ def _member(path: str, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
         what = "a scripted model" if scripted else "no exported program"
         raise TargetError(f"{path!r} is {what}: there is no graph in it; torch.export.save writes one")
     if len(graphs) > 1:
-        raise TargetError(f"{path!r} holds several models ({', '.join(graphs)}): save each in a file of its own")
+        raise UnknownGraph(f"{path!r} holds several models ({', '.join(graphs)}): save each in a file of its own")
     if names[graphs[0]].file_size > _LARGEST:
         raise TargetError(f"the graph in {path!r} would take {names[graphs[0]].file_size:,} bytes, which no graph does")
     return names[graphs[0]]
@@ -59,7 +64,7 @@ def _check_version(path: str, data: dict[str, Any]) -> None:
     version, writer = data.get("schema_version"), data.get("torch_version", "an unknown PyTorch")
     major = version.get("major") if isinstance(version, dict) else version
     if major not in _MAJOR:
-        raise TargetError(
+        raise UnknownGraph(
             f"{path!r} was written by {writer} with version {major} of the schema, and this release reads "
             f"{' and '.join(map(str, _MAJOR))}: export the model with PyTorch 2.5 or later, or load it and count that"
         )

@@ -16,6 +16,7 @@ from torch import fx, nn
 from torch._ops import HigherOrderOperator, OpOverload
 
 from opcount.errors import TargetError
+from opcount.graphs.archive import UnknownGraph
 from opcount.graphs.program import Holder
 from opcount.graphs.signature import Axis, GraphInput
 from opcount.ops import TensorSpec, Tree
@@ -61,7 +62,8 @@ def module_of(path: str, data: Mapping[str, Any]) -> tuple[fx.GraphModule, tuple
         data: what :func:`opcount.graphs.archive.read_graph` read.
 
     Raises:
-        TargetError: the graph is damaged.
+        UnknownGraph: the graph is damaged, or has something in it that is not known.
+        TargetError: it takes something that is no tensor.
     """
     try:
         written = data["graph_module"]
@@ -70,7 +72,7 @@ def module_of(path: str, data: Mapping[str, Any]) -> tuple[fx.GraphModule, tuple
         raise
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, RuntimeError, OverflowError) as error:
         writer = data.get("torch_version", "an unknown PyTorch")
-        raise TargetError(
+        raise UnknownGraph(
             f"the graph in {path!r}, written by {writer}, cannot be read: {type(error).__name__}: {error}"
         ) from error
 
@@ -191,7 +193,7 @@ class _Reader:
             return complex(value["real"], value["imag"])
         if kind == "as_graph":
             return self._subgraph(value)
-        raise TargetError(f"the graph has an argument of a kind that is not known, {kind!r}")
+        raise UnknownGraph(f"the graph has an argument of a kind that is not known, {kind!r}")
 
     def _item(self, value: Mapping[str, Any]) -> Any:
         if "name" in value:
