@@ -32,6 +32,10 @@ from opcount.trace.trying import shapes_or_real
 from opcount.trace.vacancy import Vacant
 
 
+_ASKED_FOR_VALUES = ("meta", "unallocated storage")
+"""What PyTorch says where a value of a tensor without values is asked for."""
+
+
 def count(
     model: nn.Module,
     inputs: Any,
@@ -77,7 +81,7 @@ def _by_shapes_alone(
     try:
         return _by_shapes(model, inputs, kwargs, convention, layer_rules)
     except ForwardError as error:
-        if "meta" not in str(error):
+        if not any(words in str(error) for words in _ASKED_FOR_VALUES):
             raise
     try:  # it asks for values: those of positions and masks may be all it needs
         return _by_shapes(model, inputs, kwargs, convention, layer_rules, constants=True)

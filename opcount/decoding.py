@@ -8,17 +8,17 @@ the encoder read, and from then on takes one token a call. What is kept is found
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import nn
 
 from opcount.errors import InputError
 from opcount.inputs import Input
 from opcount.ops import FIGURES, Convention, OpCount
 from opcount.profiler import profile
 from opcount.result import Profile
+from opcount.returning import returned
 
 _CACHES = ("past_key_values", "cache_params", "cache", "state", "mems")
 """What models call what they keep: the argument need not be called as the output is."""
@@ -139,30 +139,6 @@ def calls_of(model: Any, inputs: Mapping[str, Any], convention: Convention) -> C
 def without(whole: OpCount, part: OpCount) -> OpCount:
     """What is left of a count without a part of it."""
     return OpCount(**{name: getattr(whole, name) - getattr(part, name) for name in FIGURES})
-
-
-def returned(model: nn.Module, given: Mapping[str, Any]) -> Any:
-    """What a model returns on shapes, where opcount's own run by shapes gets through.
-
-    Raises:
-        ForwardError: it asks for values.
-    """
-    kept: list[Any] = []
-    profile(_Recording(model, kept.append).eval(), given, execution="shapes")
-    return kept[-1]
-
-
-class _Recording(nn.Module):
-    """Hands on what a model returns; a count runs a copy of the model, but whom it is handed to stays the same."""
-
-    def __init__(self, model: nn.Module, keep: Callable[[Any], None]) -> None:
-        super().__init__()
-        self.model, self.keep = model, keep
-
-    def forward(self, **given: Any) -> Any:
-        output = self.model(**given)
-        self.keep(output)
-        return output
 
 
 def _size(value: Any) -> tuple[int, ...] | None:

@@ -44,6 +44,11 @@ def natural_inputs(model: Any, request: Request) -> dict[str, Any] | None:
         if maker is None:
             return None
         inputs[name] = maker(shape)
+    if request.knobs.resolution is not None and "input_ids" in inputs and "pixel_values" not in inputs:
+        from opcount.targets.transformers_images import takes_image, with_image
+
+        if takes_image(model):
+            inputs = with_image(model, inputs, shape.resolution, shape.channels, request.word)
     shape.check_used()
     return inputs or None
 
