@@ -31,7 +31,6 @@ from opcount.trace.standins import NeedsValues, StandIns
 from opcount.trace.trying import shapes_or_real
 from opcount.trace.vacancy import Vacant
 
-
 _ASKED_FOR_VALUES = ("meta", "unallocated storage")
 """What PyTorch says where a value of a tensor without values is asked for."""
 

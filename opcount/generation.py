@@ -1,9 +1,10 @@
 """What generating costs: reading a prompt once, then one token after another with a cache of what was read.
 
 Generating n tokens is one call on the prompt, which gives the first of them, and n - 1 calls on one token each. With an
-encoder, the first call is the encoder's on the prompt and the decoder's on the token that says to begin. Each call is counted with a cache of its own length. What a call costs is a straight line in the position wherever attention
-looks at all that came before; so the calls at a few positions tell the others, and every stretch that this is claimed
-of is verified at its ends and inside.
+encoder, the first call is the encoder's on the prompt and the decoder's on the token that says to begin. Each call is
+counted with a cache of its own length. What a call costs is a straight line in the position wherever attention looks at
+all that came before; so the calls at a few positions tell the others, and every stretch that this is claimed of is
+verified at its ends and inside.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-transformers = pytest.importorskip("transformers", reason="its models are built")
+pytest.importorskip("transformers", reason="its models are built")
 
 from opcount import Input
 from opcount.cli import main
@@ -43,6 +43,8 @@ def loaded(name: str, **knobs: Any) -> Target:
 
 def really(target: Target, tokens: int) -> int:
     """The MACs of generating on real tensors; FlopCounterMode knows no fused attention of the CPU."""
+    from transformers import GenerationMixin
+
     from opcount.inputs import call_arguments
 
     assert target.real is not None
@@ -53,7 +55,7 @@ def really(target: Target, tokens: int) -> int:
     if "input_ids" in given:
         given["input_ids"] = torch.full_like(given["input_ids"], 5)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        out = transformers.GenerationMixin.generate(model, **given, max_new_tokens=tokens, do_sample=False)
+        out = GenerationMixin.generate(model, **given, max_new_tokens=tokens, do_sample=False)
     assert out.shape[1] == 1 + tokens
     return counter.get_total_flops() // 2
 
