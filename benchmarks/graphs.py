@@ -36,9 +36,10 @@ from opcount.ops import FIGURES
 from opcount.result import Entry
 from opcount.sweeping.unfilled import weights_unfilled
 
-SIZES = {"inception_v3": 96, "maxvit_t": 224}
+SIZES = {"inception_v3": 96, "maxvit_t": 224, "alexnet": 224, "vgg": 224}
 SMALL = 64
-"""Side of the image, where a model takes any: costs nothing in exactness and makes tracing quick."""
+"""Side of the image, where a model takes any: costs nothing in exactness and makes tracing quick. TorchScript exports
+the adaptive pooling of AlexNet and VGG only where it leaves everything as it is."""
 
 FIXED = ("fixed_normalization",)
 ROLES = {"bias": "biases", "scale": "attention scale"}
@@ -79,7 +80,7 @@ def _scales(label: str) -> bool:
 
 def size_of(name: str, model: nn.Module) -> tuple[int, int, int, int]:
     """A small image that the model takes."""
-    side = getattr(model, "image_size", None) or SIZES.get(name, SMALL)
+    side = getattr(model, "image_size", None) or SIZES.get("vgg" if name.startswith("vgg") else name, SMALL)
     return (1, 3, side, side)
 
 

