@@ -165,10 +165,15 @@ def count(name: str, largest: float) -> Row:
 
 def as_onnx(model: Any, size: tuple[int, ...], *, dynamo: bool) -> Any:
     """What one of PyTorch's exporters writes, read back without the weights that lie beside it."""
-    with tempfile.TemporaryDirectory() as folder, torch.no_grad():
-        path = Path(folder) / "model.onnx"
-        torch.onnx.export(model, (torch.zeros(size),), path, dynamo=dynamo, external_data=True, verbose=False)
-        return read(str(path))
+    fused = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)  # TorchScript has no ONNX for attention's one operator for all
+    try:
+        with tempfile.TemporaryDirectory() as folder, torch.no_grad():
+            path = Path(folder) / "model.onnx"
+            torch.onnx.export(model, (torch.zeros(size),), path, dynamo=dynamo, external_data=True, verbose=False)
+            return read(str(path))
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
 
 
 def table(rows: list[Row]) -> str:

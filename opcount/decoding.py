@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from torch import nn
 
 from opcount.errors import InputError
 from opcount.inputs import Input
-from opcount.ops import FIGURES, Convention, OpCount
+from opcount.ops import Convention, OpCount
 from opcount.profiler import profile
-from opcount.result import Profile
 from opcount.returning import returned
 
 _CACHES = ("past_key_values", "cache_params", "cache", "state", "mems")
@@ -46,19 +46,23 @@ class Calls:
         self.batch, self.prompt = size
         self.read = f"{self.prompt:,} tokens"
 
-    def first(self) -> tuple[Profile, OpCount | None]:
-        """The call that reads the prompt, and what of it is an encoder's."""
-        return self.profiled(self.inputs), None
+    def encoded(self) -> OpCount | None:
+        """What an encoder does, before the first call; None where there is none."""
+        return None
+
+    def first(self) -> OpCount:
+        """The call that gives the first token."""
+        return self.counted(self.model, self.generating(self.inputs))
 
     def at(self, length: int) -> OpCount:
         """The call on one token, after so many."""
-        found = self.profiled({**self.tokens(1), **self.cache(length)})
+        return self.counted(self.model, self.generating({**self.tokens(1), **self.cache(length)}))
+
+    def counted(self, model: nn.Module, given: Mapping[str, Any]) -> OpCount:
+        """One call counted."""
+        found = profile(model, given, convention=self.convention, execution="shapes")
         self.complete = self.complete and found.complete
         return found.ops
-
-    def profiled(self, given: Mapping[str, Any]) -> Profile:
-        """One call counted."""
-        return profile(self.model, self.generating(given), convention=self.convention)
 
     def generating(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Arguments of a call that generates: it keeps a cache, and says what comes next for the last token alone."""
@@ -97,27 +101,24 @@ class EncoderCalls(Calls):
         self.batch, self.prompt = size[0], 1
         text = "input_ids" in self.inputs
         self.read = f"{size[1]:,} tokens" if text else "x".join(map(str, size[1:]))
-        self._encoded: Any = None
+        self.encoder = model.get_encoder()
+        reads = inspect.signature(self.encoder.forward).parameters
+        self.encoding = {key: value for key, value in self.inputs.items() if key in reads}
+        self._read: Any = None
 
-    def first(self) -> tuple[Profile, OpCount | None]:
-        """The encoder and the decoder's first call, and what of it is the encoder's."""
-        found = self.profiled({**self.inputs, **self.start(1)})
-        encoder = self.model.get_encoder()
-        path = next((path for path, module in self.model.named_modules() if module is encoder), None)
-        return found, found[path].subtree if path else None
+    def encoded(self) -> OpCount:
+        """The encoder's one call."""
+        return self.counted(self.encoder, self.encoding)
 
-    def start(self, length: int) -> dict[str, Any]:
-        """What the decoder has written so far, and the word to begin."""
-        return {"decoder_input_ids": Input((self.batch, length), "int64")}
+    def first(self) -> OpCount:
+        """The decoder's first call, on the token that says to begin."""
+        return self.counted(self.model, self.generating(self.tokens(1)))
 
     def tokens(self, length: int) -> dict[str, Any]:
         """Tokens for the decoder, and what the encoder made of the prompt."""
-        from transformers.modeling_outputs import BaseModelOutput
-
-        if self._encoded is None:
-            output = returned(self.model, self.generating({**self.inputs, **self.start(1)}))
-            self._encoded = output.encoder_last_hidden_state
-        return {"encoder_outputs": BaseModelOutput(last_hidden_state=self._encoded), **self.start(length)}
+        if self._read is None:
+            self._read = returned(self.encoder, self.encoding)
+        return {"encoder_outputs": self._read, "decoder_input_ids": Input((self.batch, length), "int64")}
 
 
 def calls_of(model: Any, inputs: Mapping[str, Any], convention: Convention) -> Calls:
@@ -134,11 +135,6 @@ def calls_of(model: Any, inputs: Mapping[str, Any], convention: Convention) -> C
     takes = inspect.signature(model.forward).parameters
     two = "decoder_input_ids" in takes and "encoder_outputs" in takes
     return (EncoderCalls if two else Calls)(model, inputs, convention)
-
-
-def without(whole: OpCount, part: OpCount) -> OpCount:
-    """What is left of a count without a part of it."""
-    return OpCount(**{name: getattr(whole, name) - getattr(part, name) for name in FIGURES})
 
 
 def _size(value: Any) -> tuple[int, ...] | None:

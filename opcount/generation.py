@@ -16,7 +16,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from opcount.decoding import calls_of, without
+from opcount.decoding import calls_of
+from opcount.errors import ForwardError, InputError
 from opcount.ops import FIGURES, Convention, OpCount
 from opcount.report.escape import visible
 from opcount.report.forms import table
@@ -70,7 +71,7 @@ class Generation:
             yield f"prefill ({self.read})", self.prefill
         else:
             yield f"encoder ({self.read})", self.encoder
-            yield "token 1 (cross-attention cached)", without(self.prefill, self.encoder)
+            yield "token 1 (cross-attention cached)", _without(self.prefill, self.encoder)
         if self.tokens > 1:
             yield f"token 2 (after {self.prompt:,})", self.first
             yield f"token {self.tokens:,} (after {self.prompt + self.tokens - 2:,})", self.last
@@ -142,18 +143,24 @@ def generate(
         name: what the model is called in the table.
 
     Raises:
-        InputError: the model takes no ``input_ids`` and has no encoder, or keeps no cache.
+        InputError: the model takes no ``input_ids`` and has no encoder, keeps no cache, or looks at values.
         OpCountError: as for :func:`opcount.profile`.
     """
     calls = calls_of(model, inputs, convention)
-    prefill, encoder = calls.first()
     lengths = (calls.prompt, calls.prompt + tokens - 2)
     known: dict[int, OpCount] = {}
-    decode = _summed(calls.at, *lengths, known) if tokens > 1 else OpCount()
+    try:
+        encoder, prefill = calls.encoded(), calls.first()
+        decode = _summed(calls.at, *lengths, known) if tokens > 1 else OpCount()
+    except ForwardError as error:
+        raise InputError(
+            f"what a cache holds is worked out by shapes alone, which does not do for {type(model).__name__}: {error}"
+        ) from error
     first, last = (known.get(length, OpCount()) for length in lengths)
+    whole = prefill + (encoder or OpCount())
     return Generation(
-        name or type(model).__name__, calls.batch, calls.prompt, tokens, prefill.ops, first, last, decode,
-        tuple(sorted(known)), convention, prefill.complete and calls.complete, calls.read, encoder,
+        name or type(model).__name__, calls.batch, calls.prompt, tokens, whole, first, last, decode,
+        tuple(sorted(known)), convention, calls.complete, calls.read, encoder,
     )  # fmt: skip
 
 
@@ -178,6 +185,10 @@ def _summed(cost: Callable[[int], OpCount], first: int, last: int, known: dict[i
 
 def _on_line(first: OpCount, last: OpCount, between: OpCount, at: int, steps: int) -> bool:
     return between.times(steps) == first.times(steps - at) + last.times(at)
+
+
+def _without(whole: OpCount, part: OpCount) -> OpCount:
+    return OpCount(**{name: getattr(whole, name) - getattr(part, name) for name in FIGURES})
 
 
 def _cells(ops: OpCount) -> Iterator[int]:

@@ -101,7 +101,7 @@ def test_the_command_sees(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
 @pytest.mark.parametrize(
     ("name", "side", "said"),
     [
-        ("llava", 30, "it is not known how .* puts an image of 30x30 among the tokens"),
+        ("llava", 3, "it is not known how .* puts an image of 3x3 among the tokens"),
         ("qwen2_vl", 30, "multiples of 14"),
     ],
 )

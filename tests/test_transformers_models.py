@@ -120,6 +120,20 @@ def test_resolution_of_a_vision_model() -> None:
     assert large.macs - head == 2 * (small.macs - head)
 
 
+@pytest.mark.parametrize("size", [(48, 48), (32, 64)])
+def test_a_model_made_for_one_size_is_built_for_another(size: tuple[int, int]) -> None:
+    """A patch is a token, and every token has a position: a row of parameters."""
+    plain, other = (
+        counted(loaded("ViTForImageClassification", {**UNWORDED, "image_size": 32, "patch_size": 8}, resolution=each))
+        for each in (None, size)
+    )
+    tokens = size[0] * size[1] // 64
+    assert other.inputs == ((1, 3, *size),)
+    assert other.params - plain.params == (tokens - 16) * 32
+    name = "vit.embeddings.patch_embeddings.projection"
+    assert other[name].ops.macs == tokens * 3 * 64 * 32
+
+
 @pytest.mark.parametrize(
     ("name", "arguments", "knobs", "said"),
     [

@@ -17,7 +17,7 @@ from opcount.errors import TargetError, described
 from opcount.parsing import did_you_mean
 from opcount.targets.building import build_weightless
 from opcount.targets.source import Request, Source, Target, need
-from opcount.targets.transformers_inputs import natural_inputs, pairs_text_and_image
+from opcount.targets.transformers_inputs import natural_inputs, pairs_text_and_image, resized
 
 HEADS = (
     "SPEECH_SEQ_2_SEQ", "SEQ_TO_SEQ_CAUSAL_LM", "CAUSAL_LM", "IMAGE_TEXT_TO_TEXT", "MASKED_LM", "IMAGE_CLASSIFICATION",
@@ -42,6 +42,8 @@ def load(request: Request) -> Target:
     with offline():
         transformers = need("transformers", "transformers", request.word)
         kind, config = _found(transformers, request)
+        if request.knobs.resolution is not None:
+            resized(config, request.knobs.resolution)
         make = _Builder(kind, config, dict(request.arguments), request.word)
         model = build_weightless(make)
         inputs = natural_inputs(model, request) if request.own_input else None

@@ -42,15 +42,7 @@ def with_image(
     """
     batch, text = inputs["input_ids"].size
     takes = inspect.signature(model.forward).parameters
-    image = _patches(model, batch, size, channels, word) if "image_grid_thw" in takes else None
-    image = image or {"pixel_values": (batch, channels, *size)}
-    try:
-        places = _rows(returned(model, image, "get_image_features"))
-    except (OpCountError, AttributeError, TypeError) as error:
-        raise TargetError(
-            f"it is not known how {word} puts an image of {size[0]}x{size[1]} among the tokens: leave --resolution out "
-            f"to count a text alone, or give another ({described(error)})"
-        ) from error
+    image, places = _made(model, batch, size, channels, word)
     if places % batch:
         raise TargetError(f"{word} makes {places} tokens of {batch} images, which is no whole number for each")
     each = places // batch
@@ -62,6 +54,37 @@ def with_image(
     if "token_type_ids" in takes and "token_type_ids" not in inputs:
         found["token_type_ids"] = Input((batch, each + text), "int64")
     return found
+
+
+def _made(model: Any, batch: int, size: tuple[int, int], channels: int, word: str) -> tuple[dict[str, Any], int]:
+    """The images as the model takes them, and how many tokens it makes of them.
+
+    Raises:
+        TargetError: it takes them in no way that is known.
+    """
+    takes = inspect.signature(model.forward).parameters
+    if "image_grid_thw" in takes:
+        ways = [_patches(model, batch, size, channels, word)]
+    else:
+        sizes = {"image_sizes": torch.tensor([size] * batch)} if "image_sizes" in takes else {}
+        plain = [{"pixel_values": shape} for shape in ((batch, channels, *size), (batch, 1, channels, *size))]
+        ways = [*plain, *({**way, **sizes} for way in plain if sizes)]
+    tried = [_tokens_of(model, way) for way in ways]
+    found = next(((way, places) for way, places in zip(ways, tried) if isinstance(places, int)), None)
+    if found is None:
+        raise TargetError(
+            f"it is not known how {word} puts an image of {size[0]}x{size[1]} among the tokens: leave --resolution out "
+            f"to count a text alone, or give another ({tried[0]})"
+        )
+    return found
+
+
+def _tokens_of(model: Any, image: Mapping[str, Any]) -> int | str:
+    """How many tokens a model makes of its images, or why it takes none of that form."""
+    try:
+        return _rows(returned(model, image, "get_image_features"))
+    except (OpCountError, AttributeError, TypeError) as error:
+        return described(error)
 
 
 def _place_of(config: Any) -> int | None:

@@ -44,13 +44,23 @@ def natural_inputs(model: Any, request: Request) -> dict[str, Any] | None:
         if maker is None:
             return None
         inputs[name] = maker(shape)
-    if request.knobs.resolution is not None and "input_ids" in inputs and "pixel_values" not in inputs:
+    if "input_ids" in inputs and (request.knobs.resolution is not None or "pixel_values" in inputs):
         from opcount.targets.transformers_images import takes_image, with_image
 
         if takes_image(model):
             inputs = with_image(model, inputs, shape.resolution, shape.channels, request.word)
     shape.check_used()
     return inputs or None
+
+
+def resized(config: Any, size: tuple[int, int]) -> None:
+    """Make a configuration be of models for images of that size, as far as it says what size they are for."""
+    for part in (config, *(getattr(config, name, None) for name in SEEING)):
+        before = getattr(part, "image_size", None)
+        if isinstance(before, int):
+            part.image_size = size[0] if size[0] == size[1] else size
+        elif isinstance(before, (list, tuple)):
+            part.image_size = type(before)(size)
 
 
 def pairs_text_and_image(config: Any) -> bool:
