@@ -7,7 +7,7 @@ and the second part is counted like any other graph, once in the exported progra
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from torch import fx
@@ -84,28 +84,36 @@ def _memory(node: fx.Node) -> fx.Node:
 def of_onnx(model: Any) -> Profile | None:
     """What an ONNX model works out of its parameters alone; None if that is nothing."""
     model = with_functions_inlined(model)
-    scope = _shapes(model)
+    scope = shapes_in(model)
     reached = {each.name for each in model.graph.input} - {name for name, _ in held_tensors(model.graph)}
-    fixed, asked = [], {}
+    fixed = []
     for node in model.graph.node:
         measured = node.op_type in ("Shape", "Size") and scope.spec(node.input[0]) is not None
         if _reached(node, reached) and not measured:
             reached.update(node.output)
-            continue
-        fixed.append(node)
-        asked.update({name: scope.types[name] for name in node.input if name in reached})
-    if not fixed:
+        else:
+            fixed.append(node)
+    return part_of(model, scope, fixed)
+
+
+def part_of(model: Any, scope: Scope, nodes: Sequence[Any]) -> Profile | None:
+    """Some nodes of an ONNX model counted by themselves, what goes in being given; None if there are none."""
+    if not nodes:
         return None
+    made = {name for node in nodes for name in node.output}
+    held = {name for name, _ in held_tensors(model.graph)}
+    asked = {name for node in nodes for name in node.input if name and name not in made and name not in held}
     cut = type(model)()
     cut.CopyFrom(model)
     for field in ("node", "input", "output"):
         cut.graph.ClearField(field)
-    cut.graph.node.extend(fixed)
-    cut.graph.input.extend(library().helper.make_value_info(name, kind) for name, kind in asked.items())
+    cut.graph.node.extend(nodes)
+    make = library().helper.make_value_info
+    cut.graph.input.extend(make(name, scope.types[name]) for name in sorted(asked))
     return profile(cut)
 
 
-def _shapes(model: Any) -> Scope:
+def shapes_in(model: Any) -> Scope:
     """The shapes in a model whose inputs are of fixed sizes."""
     scope = Scope({each.domain: each.version for each in model.opset_import}, model.ir_version)
     scope.hold(model.graph)
@@ -125,4 +133,4 @@ def total(counted: Profile | None) -> OpCount:
     return OpCount() if counted is None else counted.ops
 
 
-__all__: Iterable[str] = ("of_onnx", "of_program", "total")
+__all__: Iterable[str] = ("of_onnx", "of_program", "part_of", "shapes_in", "total")

@@ -29,6 +29,7 @@ from torchvision import models
 
 from benchmarks import constants
 from benchmarks.environment import RESULTS, environment, write
+from benchmarks.rewritten import rewritten
 from opcount import OpCount, Profile, profile
 from opcount.graphs.onnx.reading import read
 from opcount.graphs.subject import read_program
@@ -101,39 +102,40 @@ def kind_of(entry: Entry) -> str:
     return ROLES.get(entry.term.role, "")
 
 
-def compared(live: Profile, before: Profile | None, other: Profile, after: Profile | None) -> dict[str, Any]:
+def compared(live: Profile, before: Profile | None, model: Any) -> dict[str, Any]:
     """How an ONNX model differs: what was moved about, and what is left.
 
     Args:
-        live: the model itself.
-        before: the part of it that depends on no input.
-        other: what it became.
-        after: the part of that which depends on no input.
+        live: the model that it was made of.
+        before: the part of that which depends on no input.
+        model: the ONNX model.
     """
-    ours, theirs = (dependent(*pair) for pair in ((live, before), (other, after)))
+    other, after = profile(model), constants.of_onnx(model)
+    ours, theirs = dependent(live, before), dependent(other, after)
+    apart = rewritten(model)
+    for kind, ops in apart.items():  # what belongs to it, though it is an operator of its own
+        theirs[kind] = added(theirs[kind], ops.to_dict())
+        theirs[""] = difference(theirs[""], ops.to_dict())
     changes = {kind: difference(theirs[kind], ours[kind]) for kind in MOVED}
     changes[BEFOREHAND] = difference(constants.total(after).to_dict(), constants.total(before).to_dict())
-    left = difference(theirs[""], ours[""])
-    uncounted = sorted({item.name for item in other.uncounted})
-    found = {"equal": live.ops == other.ops, "changes": changes, "left": left, "uncounted": uncounted}
-    return {**found, "apart": biases_apart(changes["biases"], left)}
+    return {
+        "equal": live.ops == other.ops,
+        "changes": changes,
+        "left": difference(theirs[""], ours[""]),
+        "uncounted": sorted({item.name for item in other.uncounted}),
+        "apart": apart["biases"].additions,
+    }
+
+
+def added(some: dict[str, int], more: dict[str, int]) -> dict[str, int]:
+    """Both together."""
+    return {figure: some.get(figure, 0) + more.get(figure, 0) for figure in FIGURES}
 
 
 def dependent(counted: Profile, fixed: Profile | None) -> dict[str, dict[str, int]]:
     """What a profile counts, by kind, without the part that depends on no input."""
     whole, part = split(counted), split(fixed)
     return {kind: difference(whole[kind].to_dict(), part[kind].to_dict()) for kind in whole}
-
-
-def biases_apart(biases: dict[str, int], left: dict[str, int]) -> int:
-    """How many biases became additions of their own, which are taken out of what was moved and of what is left."""
-    apart = max(0, min(left.get("additions", 0), -biases.get("additions", 0)))
-    for figures, change in ((biases, apart), (left, -apart)):
-        if apart:
-            figures["additions"] += change
-            if not figures["additions"]:
-                del figures["additions"]
-    return apart
 
 
 def difference(after: dict[str, int], before: dict[str, int]) -> dict[str, int]:
@@ -159,7 +161,7 @@ def count(name: str, largest: float) -> Row:
         fixed = constants.of_program(program)
         for way, subject in (("dynamo", program), ("TorchScript", model)):
             written = as_onnx(subject, size, dynamo=way == "dynamo")
-            row.onnx[way] = compared(live, fixed, profile(written), constants.of_onnx(written))
+            row.onnx[way] = compared(live, fixed, written)
     return row
 
 
