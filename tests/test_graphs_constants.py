@@ -86,16 +86,25 @@ def test_what_an_exporter_works_out_beforehand_is_all_that_differs(dynamo: bool)
     assert not found["uncounted"]
 
 
-def test_every_classifier_of_torchvision_agrees() -> None:
+def committed() -> dict[str, Any]:
+    """What ``python -m benchmarks.graphs --write`` found, by name."""
+    return {row["name"]: row for row in json.loads((RESULTS / "graphs.json").read_text("utf-8"))}
+
+
+def test_every_classifier_that_was_counted_agrees() -> None:
     """The committed result: live, exported, from an archive, and as ONNX by both exporters but for what is named."""
+    for name, row in committed().items():
+        assert row["exported"], name
+        assert row["archived"], name
+        assert set(row["onnx"]) == {"dynamo", "TorchScript"}, name
+        for found in row["onnx"].values():
+            assert not found["left"], name
+            assert not found["uncounted"], name
+
+
+@pytest.mark.slow
+def test_every_classifier_of_torchvision_was_counted() -> None:
+    """It takes an hour to make, so a release of torchvision with other models fails here and not every day."""
     from torchvision import models
 
-    rows = {row["name"]: row for row in json.loads((RESULTS / "graphs.json").read_text("utf-8"))}
-    assert set(models.list_models(module=models)) <= set(rows)
-    for row in rows.values():
-        assert row["exported"], row["name"]
-        assert row["archived"], row["name"]
-        assert set(row["onnx"]) == {"dynamo", "TorchScript"}, row["name"]
-        for found in row["onnx"].values():
-            assert not found["left"], row["name"]
-            assert not found["uncounted"], row["name"]
+    assert sorted(set(models.list_models(module=models)) - set(committed())) == []

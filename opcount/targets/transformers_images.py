@@ -47,10 +47,11 @@ def with_image(
         raise TargetError(f"{word} makes {places} tokens of {batch} images, which is no whole number for each")
     each = places // batch
     tokens = torch.full((batch, each + text), _OTHER)
-    tokens[:, :each] = _place_of(model.config)
+    seen = torch.arange(each + text) < each
+    tokens[:, seen] = _place_of(model.config) or 0
     found = {**inputs, "input_ids": tokens, **image}
     if "mm_token_type_ids" in takes:
-        found["mm_token_type_ids"] = (tokens == _place_of(model.config)).long()
+        found["mm_token_type_ids"] = seen.long().expand(batch, -1)
     if "token_type_ids" in takes and "token_type_ids" not in inputs:
         found["token_type_ids"] = Input((batch, each + text), "int64")
     return found
