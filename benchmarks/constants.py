@@ -85,6 +85,11 @@ def of_onnx(model: Any) -> Profile | None:
     """What an ONNX model works out of its parameters alone; None if that is nothing."""
     model = with_functions_inlined(model)
     scope = shapes_in(model)
+    return part_of(model, scope, fixed_in(model, scope))
+
+
+def fixed_in(model: Any, scope: Scope) -> list[Any]:
+    """The nodes of an ONNX model that no input reaches, in order."""
     reached = {each.name for each in model.graph.input} - {name for name, _ in held_tensors(model.graph)}
     fixed = []
     for node in model.graph.node:
@@ -93,7 +98,7 @@ def of_onnx(model: Any) -> Profile | None:
             reached.update(node.output)
         else:
             fixed.append(node)
-    return part_of(model, scope, fixed)
+    return fixed
 
 
 def part_of(model: Any, scope: Scope, nodes: Sequence[Any]) -> Profile | None:
@@ -133,4 +138,4 @@ def total(counted: Profile | None) -> OpCount:
     return OpCount() if counted is None else counted.ops
 
 
-__all__: Iterable[str] = ("of_onnx", "of_program", "part_of", "shapes_in", "total")
+__all__: Iterable[str] = ("fixed_in", "of_onnx", "of_program", "part_of", "shapes_in", "total")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from benchmarks.constants import part_of, shapes_in, total
+from benchmarks.constants import fixed_in, part_of, shapes_in, total
 from opcount import OpCount
 from opcount.graphs.onnx.reading import with_functions_inlined
 from opcount.graphs.onnx.shaping import Scope
@@ -19,7 +19,7 @@ _ON_SCORES = _LAYOUT | {"Add", "Where", "Mul", "Div"}
 
 
 def rewritten(model: Any) -> dict[str, OpCount]:
-    """What biases and attention's scale cost where they are operators of their own."""
+    """What biases and attention's scale cost where they are operators of their own that an input reaches."""
     model = with_functions_inlined(model)
     graph = _Graph(model, shapes_in(model))
     kinds = {"biases": graph.biases(), "attention scale": graph.scales()}
@@ -30,18 +30,21 @@ class _Graph:
     """Which node made what."""
 
     def __init__(self, model: Any, scope: Scope) -> None:
-        self.nodes, self.scope = model.graph.node, scope
+        self.scope = scope
         self.made = {name: node for node in model.graph.node for name in node.output}
+        self.fixed = {name for node in fixed_in(model, scope) for name in node.output}
+        self.nodes = [node for node in model.graph.node if not self.fixed.intersection(node.output)]
 
     def biases(self) -> Iterator[Any]:
-        """Sums of what a product with a weight returned and a vector of parameters."""
+        """Sums of what a product with a weight returned and a vector of parameters, or one made of parameters alone."""
         for node in self.nodes:
             if node.op_type == "Add" and any(self._is_bias(*pair) for pair in (node.input, reversed(node.input))):
                 yield node
 
     def _is_bias(self, product: str, vector: str) -> bool:
         spec, maker = self.scope.spec(vector), self.made.get(product)
-        held = vector in self.scope.held and spec is not None and len(spec.shape) == 1
+        known = vector in self.scope.held or vector in self.fixed
+        held = known and spec is not None and len(spec.shape) == 1
         return held and maker is not None and maker.op_type == "MatMul"
 
     def scales(self) -> Iterator[Any]:
