@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import pickle
 import zipfile
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -61,13 +61,41 @@ def load_state(folder: Path, job: Job, settings: Settings) -> tuple[dict[str, An
     state = _read(path)
     if not isinstance(state, dict) or state.get("schema") != SCHEMA:
         raise _refused(path, f"it is no {SCHEMA} file")
-    if state.get("job") != asdict(job) or state.get("settings") != asdict(settings):
+    if not _equal(state.get("job"), asdict(job)) or not _equal(state.get("settings"), asdict(settings)):
         raise _refused(path, "it belongs to another network or to a run with other settings")
     try:
         epochs = [Epoch(**epoch) for epoch in state["epochs"]]
-    except (KeyError, TypeError) as error:
+        _check_epochs(epochs, job, settings)
+    except (KeyError, TypeError, ValueError) as error:
         raise _refused(path, f"its epochs cannot be read ({error})") from error
     return state, epochs
+
+
+def _equal(kept: Any, own: dict[str, Any]) -> bool:
+    """Whether a table is as it was written, its values of their own kinds: comparing a tensor gives a tensor."""
+    return (
+        isinstance(kept, dict)
+        and kept.keys() == own.keys()
+        and all(type(kept[name]) is type(value) and kept[name] == value for name, value in own.items())
+    )
+
+
+def _check_epochs(epochs: list[Epoch], job: Job, settings: Settings) -> None:
+    """See that epochs are the first ones of a network, with figures that are numbers.
+
+    Raises:
+        ValueError: they are not.
+    """
+    if not len(epochs) <= settings.epochs:
+        raise ValueError(f"there are {len(epochs)}, and the run has {settings.epochs}")
+    for number, epoch in enumerate(epochs, 1):
+        kinds = {
+            field.name: {"model": str, "seed": int, "epoch": int}.get(field.name, float) for field in fields(epoch)
+        }
+        if any(type(getattr(epoch, name)) is not kind for name, kind in kinds.items()):
+            raise ValueError(f"a figure of epoch {number} is of another kind")
+        if epoch.job != job or epoch.epoch != number:
+            raise ValueError(f"epoch {number} is not there")
 
 
 def save_weights(folder: Path, job: Job, weights: dict[str, torch.Tensor]) -> None:
@@ -107,7 +135,9 @@ def _read(path: Path) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise _refused(path, "it holds something else than tensors and plain values, which could run code") from error
-    except (OSError, EOFError, zipfile.BadZipFile, RuntimeError, ValueError, KeyError) as error:
+    except StudyError:
+        raise
+    except Exception as error:  # zipfile and PyTorch's reader raise whatever a damaged file makes of them
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise _refused(path, f"it is damaged or no checkpoint ({reason})") from error
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import tempfile
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -124,14 +125,22 @@ def mnist(folder: Path, say: Callable[[str], None] = print) -> Data:
         from torchvision.datasets.mnist import read_image_file, read_label_file
     except ImportError as error:
         raise StudyError("MNIST needs torchvision: pip install 'opcount[study]'") from error
-    with _unpacked(folder / "MNIST" / "raw", say) as raw:
-        tensors = [
-            read(str(raw / f"{part}-{kind}-ubyte"))
-            for part in ("train", "t10k")
-            for kind, read in (("images-idx3", read_image_file), ("labels-idx1", read_label_file))
-        ]
+    try:
+        with _unpacked(folder / "MNIST" / "raw", say) as raw:
+            tensors = [
+                read(str(raw / f"{part}-{kind}-ubyte"))
+                for part in ("train", "t10k")
+                for kind, read in (("images-idx3", read_image_file), ("labels-idx1", read_label_file))
+            ]
+    except _UNREADABLE as error:
+        reason = str(error) or type(error).__name__
+        raise StudyError(f"MNIST in {folder} cannot be read: {reason}; remove it there to have it fetched") from error
     train_images, train_labels, test_images, test_labels = tensors
     return Data("mnist", train_images.unsqueeze(1), train_labels, test_images.unsqueeze(1), test_labels)
+
+
+_UNREADABLE = (OSError, EOFError, zlib.error, AssertionError, ValueError, LookupError, RuntimeError, TypeError)
+"""What torchvision's readers raise for a file that is not what its name says, or cannot be unpacked for a full disk."""
 
 
 @contextlib.contextmanager

@@ -53,7 +53,7 @@ def description_of(folder: Path) -> dict[str, Any]:
         saved = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise StudyError(f"there is no run to resume in {folder}: no run.json") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise StudyError(f"{path} cannot be read: {error}") from error
     if not isinstance(saved, dict) or saved.get("schema") != RUN_SCHEMA:
         raise StudyError(f"{path} is no {RUN_SCHEMA} file")

@@ -14,6 +14,9 @@ from lenet.recipes import Recipe, recipe_of
 FRONTIER = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
 """The width multipliers of ``--frontier``."""
 
+MOST = 1_000_000
+"""Of epochs, seeds, or images a batch: a list of more would take the memory before anything is trained."""
+
 RUN_SCHEMA = "lenet-run/1"
 """What ``run.json`` says it is."""
 
@@ -72,6 +75,8 @@ class Settings:
         for name in ("epochs", "batch_size", "seeds"):
             if getattr(self, name) < 1:
                 raise StudyError(f"--{name.replace('_', '-')} is at least 1, not {getattr(self, name)}")
+            if getattr(self, name) > MOST:
+                raise StudyError(f"--{name.replace('_', '-')} is at most {MOST:,}, not {getattr(self, name)}")
         if not (math.isfinite(self.lr) and self.lr > 0):
             raise StudyError(f"--lr is a number above 0, not {self.lr}")
         if self.batch_size < self.smallest_batch:
@@ -118,11 +123,17 @@ def settings_from(saved: Mapping[str, Any]) -> Settings:
         StudyError: something is missing or of the wrong kind, or the run is of a recipe that has changed since.
     """
     try:
-        return Settings(**{name: kind(saved["settings"][name]) for name, kind in _KINDS.items()})
-    except (KeyError, TypeError, ValueError) as error:
+        return Settings(**{name: _of(saved["settings"][name], name, kind) for name, kind in _KINDS.items()})
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise StudyError(
             f"run.json is no description of a run of this study ({type(error).__name__}: {error})"
         ) from error
+
+
+def _of(value: Any, name: str, kind: Any) -> Any:
+    if type(value) is not kind and not (kind is float and type(value) is int):
+        raise TypeError(f"{name} is {value!r}")
+    return kind(value)
 
 
 _KINDS = dict(

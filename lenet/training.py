@@ -19,6 +19,7 @@ from lenet.data import SIDE, Data
 from lenet.distributed import Group
 from lenet.errors import StudyError
 from lenet.fast import Model, arrange, use_one_core
+from lenet.fitting import check_fits
 from lenet.metrics import Epoch
 from lenet.models import build, fold
 from lenet.recipes import optimizer_of
@@ -67,7 +68,7 @@ def train(
     taught = group.from_leader(lambda: load_weights(folder, above) if above else None)
     trainer = Trainer(job, settings, data, device, group, taught)
     if restored:
-        trainer.load(restored[0])
+        trainer.load(restored[0], len(epochs))
     for number in range(len(epochs) + 1, settings.epochs + 1):
         epochs.append((yield from trainer.epoch(number)))
         if group.leads:
@@ -162,17 +163,19 @@ class Trainer:
             "schedule": self.schedule.state_dict(),
         }
 
-    def load(self, state: dict[str, Any]) -> None:
-        """Go on from what :meth:`state` gave.
+    def load(self, state: dict[str, Any], epochs: int) -> None:
+        """Go on from what :meth:`state` gave after so many epochs.
 
         Raises:
             StudyError: it does not fit this network.
         """
+        parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
         try:
+            check_fits(state, self.state(), parameters, epochs * len(self._batches(torch.Generator())))
             self.model.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])
             self.schedule.load_state_dict(state["schedule"])
-        except (KeyError, RuntimeError, ValueError, TypeError) as error:
+        except (LookupError, RuntimeError, ValueError, TypeError, AttributeError) as error:
             raise StudyError(f"the checkpoint of {self.job.name} does not fit it: {error}") from error
 
     def _batches(self, generator: torch.Generator) -> list[Tensor]:

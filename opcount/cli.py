@@ -22,6 +22,7 @@ from opcount.parsing import (
     parse_positive,
     parse_resolution,
     parse_size,
+    visible,
 )
 from opcount.report import FORMATS
 
@@ -240,7 +241,7 @@ def _run(options: argparse.Namespace) -> int:
         _write(options.html, lambda: render_page(subject, sections))
     if wanted is not None and extras.figure_path(options):
         extras.draw(profiles[0], wanted, options.output)
-        complain(f"wrote {options.output}")
+        complain(f"wrote {visible(options.output)}")
     elif options.output is not None:
         from opcount.report import render
 
@@ -298,7 +299,7 @@ def _write(path: str, text: Callable[[], str]) -> None:
     from opcount.report.files import write
 
     write(path, text())
-    complain(f"wrote {path}")
+    complain(f"wrote {visible(path)}")
 
 
 def _profiled(word: str, options: argparse.Namespace, progress: Progress) -> tuple[Profile, list[str]]:

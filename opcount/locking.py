@@ -144,7 +144,7 @@ def read_lock(project: Project) -> dict[str, Locked]:
         raise SchemaError(f"{LOCK} {said}; opcount lock writes it anew")
     try:
         return {name: _locked(name, given) for name, given in data["models"].items()}
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise SchemaError(
             f"{LOCK} is damaged: {type(error).__name__} at {error}; opcount lock writes it anew"
         ) from None

@@ -102,7 +102,8 @@ def find_project(start: Path | None = None) -> Project:
     for folder in (start, *start.parents):
         path = folder / PROJECT
         if path.is_file():
-            table = _toml(path).get("tool", {}).get("opcount")
+            tools = _toml(path).get("tool")
+            table = tools.get("opcount") if isinstance(tools, Mapping) else None
             if table is not None:
                 return Project(folder, _models(table))
     raise InputError(

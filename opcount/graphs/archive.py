@@ -16,6 +16,8 @@ _MAJOR = (7, 8)
 """Versions of the schema that can be read: those of PyTorch 2.5 and later."""
 
 _LARGEST = 2**30
+_DENSEST = 200
+"""A graph packs to a tenth; what unpacks to so many times its size, and is large, was made to fill the memory."""
 
 
 class UnknownGraph(TargetError):
@@ -55,8 +57,9 @@ def _member(path: str, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
         raise TargetError(f"{path!r} is {what}: there is no graph in it; torch.export.save writes one")
     if len(graphs) > 1:
         raise UnknownGraph(f"{path!r} holds several models ({', '.join(graphs)}): save each in a file of its own")
-    if names[graphs[0]].file_size > _LARGEST:
-        raise TargetError(f"the graph in {path!r} would take {names[graphs[0]].file_size:,} bytes, which no graph does")
+    size, packed = names[graphs[0]].file_size, names[graphs[0]].compress_size
+    if size > _LARGEST or size > max(2**24, _DENSEST * packed):
+        raise TargetError(f"the graph in {path!r} would take {size:,} bytes, which no graph does")
     return names[graphs[0]]
 
 

@@ -21,7 +21,7 @@ from opcount.graphs.program import Holder
 from opcount.graphs.signature import Axis, GraphInput
 from opcount.ops import TensorSpec, Tree
 from opcount.rules import operator_rule
-from opcount.trace.following import STACK, Unknown
+from opcount.trace.following import STACK, Interpreted, Unknown
 
 _DTYPES = {
     1: "uint8",
@@ -70,7 +70,7 @@ def module_of(path: str, data: Mapping[str, Any]) -> tuple[fx.GraphModule, tuple
         return _Reader(written["graph"], written["signature"]).read()
     except TargetError:
         raise
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError, RuntimeError, OverflowError) as error:
+    except Exception as error:  # whatever PyTorch makes of what it was never meant to be given
         writer = data.get("torch_version", "an unknown PyTorch")
         raise UnknownGraph(
             f"the graph in {path!r}, written by {writer}, cannot be read: {type(error).__name__}: {error}"
@@ -109,7 +109,7 @@ class _Reader:
         outputs = [self._argument(argument) for argument in self.written["outputs"]]
         single = self.written.get("is_single_tensor_return") and len(outputs) == 1
         self.graph.output(outputs[0] if single else tuple(outputs))
-        return fx.GraphModule(self.root, self.graph), tuple(inputs)
+        return Interpreted(self.root, self.graph), tuple(inputs)
 
     def _held(self) -> Iterator[tuple[str, tuple[str, bool]]]:
         """The graph's names of parameters, buffers and constants, with their paths and whether they are parameters."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from opcount.errors import InputError, SchemaError
 from opcount.parsing import listed
@@ -72,6 +73,15 @@ def check_target(path: str) -> None:
     Raises:
         InputError: it cannot; the message says why.
     """
+    try:
+        _check_target(path)
+    except (OSError, ValueError) as error:  # a name that is too long, or has a null in it
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        shown = path if len(path) < 100 else f"{path[:60]}..."
+        raise InputError(f"cannot write to {shown!r}: {reason}") from error
+
+
+def _check_target(path: str) -> None:
     target, folder = Path(os.path.realpath(path)), Path(os.path.realpath(path)).parent
     if not path or target.is_dir():
         what = "a folder" if path else "no name"
@@ -116,6 +126,21 @@ def write_bytes(path: str, data: bytes) -> None:
                 file.write(data)
     except OSError as error:
         raise InputError(f"cannot write to {path!r}: {error.strerror or error}") from error
+
+
+def write_picture(path: str, figure: Any, **options: Any) -> None:
+    """Draw a matplotlib figure into a file, whole or not at all; its name tells the form, PNG if it has no suffix.
+
+    Raises:
+        InputError: there is no such form, or nothing can be written there.
+    """
+    form = Path(path).suffix.lstrip(".").casefold() or "png"
+    out = io.BytesIO()
+    try:
+        figure.savefig(out, format=form, **options)
+    except ValueError as error:
+        raise InputError(f"the name {path!r} does not tell a form of picture: end it in .svg, .png or .pdf") from error
+    write_bytes(path, out.getvalue())
 
 
 def _is_device(path: str) -> bool:

@@ -244,6 +244,7 @@ class Scaling:
         Raises:
             MissingExtraError: matplotlib is not installed.
             ScalingError: not exactly one name is left open.
+            InputError: the file cannot be written.
         """
         try:
             from matplotlib.figure import Figure
@@ -265,7 +266,9 @@ class Scaling:
         axes.set(xlabel=name, ylabel=figure, title=f"{figure} = {write(self.law()[figure], order=self._order)}")
         axes.legend()
         if path is not None:
-            drawn.savefig(path)
+            from opcount.report.files import write_picture
+
+            write_picture(str(path), drawn)
         return drawn
 
     def text(self, width: int | None = None, only: str | None = None) -> str:

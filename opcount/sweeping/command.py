@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from opcount.errors import InputError
-from opcount.parsing import did_you_mean, nearest, parse_argument
+from opcount.parsing import did_you_mean, nearest, parse_argument, visible
 from opcount.sweeping.table import FORMS
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def answer(options: argparse.Namespace, tell: Callable[[str], None]) -> tuple[st
         _write(options.html, shown.to_page(x=x, y=y, maximize=options.maximize, title=title), tell)
     if options.plot:
         shown.plot(options.plot, x=x, y=y, maximize=options.maximize)
-        tell(f"wrote {options.plot}")
+        tell(f"wrote {visible(options.plot)}")
     if options.pareto:
         shown = shown.pareto(x, y, maximize=options.maximize)
     if options.sort:
@@ -237,7 +237,7 @@ def _write(path: str, text: str, tell: Callable[[str], None]) -> None:
     from opcount.report.files import write
 
     write(path, text)
-    tell(f"wrote {path}")
+    tell(f"wrote {visible(path)}")
 
 
 def _positive(word: str) -> int:

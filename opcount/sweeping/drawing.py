@@ -39,24 +39,10 @@ def scatter(results: Results, path: str | None, x: str, y: str, maximize: str | 
     axes.grid(alpha=0.25)
     axes.legend()
     if path is not None:
-        _save(figure, path)
+        from opcount.report.files import write_picture
+
+        write_picture(path, figure, dpi=144)
     return figure
-
-
-def _save(figure: Any, path: str) -> None:
-    """The picture in a file, whole or not at all."""
-    import io
-    from pathlib import Path
-
-    from opcount.report.files import write_bytes
-
-    form = Path(path).suffix.lstrip(".").casefold() or "png"
-    out = io.BytesIO()
-    try:
-        figure.savefig(out, format=form, dpi=144)
-    except ValueError as error:
-        raise InputError(f"the name {path!r} does not tell a form of picture: end it in .svg, .png or .pdf") from error
-    write_bytes(path, out.getvalue())
 
 
 def _number(value: Any) -> bool:

@@ -99,6 +99,18 @@ class Unknown:
         return returned[0] if len(returned) == 1 else returned
 
 
+class Interpreted(fx.GraphModule):
+    """A graph that is followed node by node and never written as Python: a name in it cannot become code.
+
+    PyTorch's own ``GraphModule`` pastes the names of inputs, of what is held and of keyword arguments into the source
+    of a function, which it then runs. Names that come out of a file must not get there.
+    """
+
+    def recompile(self) -> Any:
+        """Write no code."""
+        return None
+
+
 @dataclass(slots=True)
 class _Visit:
     """A call of a module that is going on: what came in from outside, what was made within."""

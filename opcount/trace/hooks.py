@@ -12,7 +12,7 @@ from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 from torch.utils._python_dispatch import _disable_current_modes
 
-from opcount.trace.following import Follower, keeps_stacks
+from opcount.trace.following import Follower, Interpreted, keeps_stacks
 from opcount.trace.guard import drawn
 from opcount.trace.observer import Observer
 from opcount.trace.vacancy import furnish
@@ -38,7 +38,7 @@ def attach(modules: Iterable[tuple[str, nn.Module]], observer: Observer) -> None
         if id(module) in hooked:
             continue
         hooked.add(id(module))
-        if isinstance(module, fx.GraphModule) and keeps_stacks(module):
+        if isinstance(module, Interpreted) or (isinstance(module, fx.GraphModule) and keeps_stacks(module)):
             whole = whole or not path  # a graph within a graph knows modules by their paths from the top
             module.__dict__["forward"] = Follower(module, observer, "" if whole else path)
         _attach(path, module, observer)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import os
 from pathlib import Path
@@ -14,11 +13,10 @@ from hypothesis import example, given, settings, strategies as st
 
 from lenet.models import Depthwise
 from opcount import OpCountError, Profile, profile
-from opcount.cli import main
 from opcount.parsing import parse_argument, parse_size, parse_vary
+from tests.torture.commanding import EXIT_CODES, said
 from tests.torture.figures import did
-
-EXIT_CODES = {0, 1, 2, 130}
+from tests.torture.mutation import places
 
 OPTIONS = [
     *("--input", "--arg", "--only", "--no-bias", "--no-padding", "--format", "--tree", "--depth", "--fold"),
@@ -36,22 +34,11 @@ WORDS = st.lists(
 )
 
 
-def said(words: list[str]) -> tuple[int, str, str]:
-    """What the command returns, and what it writes."""
-    did("inputs fuzzed")
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        try:
-            code = main(words)
-        except SystemExit as exit_:  # --help and --version, as argparse has it
-            code = exit_.code if isinstance(exit_.code, int) else 1
-    return code, out.getvalue(), err.getvalue()
-
-
 @given(words=WORDS)
 @example(words=["lenet.models:Depthwise", "--input", "1,1,28,28", "--why", "\0"])
 @example(words=["sys:exit"])
 def test_any_words_end_in_a_documented_exit_code(words: list[str]) -> None:
+    did("inputs fuzzed")
     code, out, err = said(words)
     assert code in EXIT_CODES
     assert "Traceback" not in out + err
@@ -76,18 +63,6 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=12,
 )
-
-
-def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """The way to everything inside a JSON value."""
-    found = [path]
-    if isinstance(value, dict):
-        for key, item in value.items():
-            found += places(item, (*path, key))
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            found += places(item, (*path, index))
-    return found
 
 
 PLACES = places(SAVED)
@@ -134,6 +109,7 @@ def test_a_profile_cut_off_is_refused(cut: int) -> None:
 def test_a_file_of_any_bytes_as_a_target(content: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("targets") / "saved.json"
     path.write_bytes(content)
+    did("inputs fuzzed")
     code, out, err = said([str(path)])
     assert (code, out) == (2, "")
     assert "Traceback" not in err

@@ -6,10 +6,10 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from opcount.errors import InputError
+from opcount.errors import InputError, described
 from opcount.graphs.onnx.naming import Owner, owner_of
 from opcount.graphs.onnx.node import Node
-from opcount.graphs.onnx.reading import held_tensors, library, signature, with_functions_inlined
+from opcount.graphs.onnx.reading import held_tensors, library, signature, what_is_wrong, with_functions_inlined
 from opcount.graphs.onnx.rules import terms
 from opcount.graphs.onnx.shaping import Scope
 from opcount.graphs.ordering import in_order
@@ -32,8 +32,19 @@ def count_onnx(model: Any, inputs: Any, kwargs: Mapping[str, Any] | None, conven
 
     Raises:
         MissingExtraError: the onnx package is not installed.
-        InputError: the inputs are not the model's, or an open dimension has no size.
+        InputError: the inputs are not the model's, an open dimension has no size, or the model is no valid one.
     """
+    try:
+        return _counted(model, inputs, kwargs, convention)
+    except _DAMAGED as error:
+        raise InputError(f"the ONNX model is no valid one: {what_is_wrong(model, described(error))}") from error
+
+
+_DAMAGED = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, StopIteration, RecursionError)
+"""What comes of an attribute that lacks, is of another kind, or says what no operator can be told."""
+
+
+def _counted(model: Any, inputs: Any, kwargs: Mapping[str, Any] | None, convention: Convention) -> Profile:
     begin = time.perf_counter()
     model = with_functions_inlined(model)
     takes = signature(model)
@@ -103,9 +114,7 @@ class _Walk:
         )
 
     def _tell(self, name: str, path: str, node: Node, found: Any, times: int) -> None:
-        event = Event("operator", name, path, node.call, found)
-        for _ in range(times):
-            self.ledger.on_event(event)
+        self.ledger.on_event(Event("operator", name, path, node.call, found), times)
 
     def _control(self, node: Any, path: str, times: int) -> None:
         """A branch that is known to be taken, a loop whose turns are known; else uncounted, by its name."""

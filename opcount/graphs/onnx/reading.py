@@ -21,6 +21,7 @@ def library() -> Any:
     """
     try:
         import onnx
+        import onnx.checker
         import onnx.inliner
         import onnx.reference
         import onnx.shape_inference
@@ -46,6 +47,15 @@ def read(path: str) -> Any:
     if not model.HasField("graph") or (not model.graph.node and not model.graph.output):
         raise TargetError(f"{path!r} is no ONNX model, or is damaged: there is no graph in it")
     return model
+
+
+def what_is_wrong(model: Any, reason: str) -> str:
+    """What onnx's own checker says of a model, in one line; the reason given where that finds nothing."""
+    try:
+        library().checker.check_model(_without_weights(model))
+    except Exception as error:  # ValidationError, or protobuf's
+        return next(iter(str(error).splitlines()), reason)
+    return reason
 
 
 def with_functions_inlined(model: Any) -> Any:

@@ -15,6 +15,12 @@ from opcount.ops import TensorSpec
 _NEVER_KNOWN = frozenset(
     {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial", "Dropout"}
 )
+_REPEATING = frozenset(
+    {"ConstantOfShape", "Expand", "Tile", "Range", "EyeLike", "OneHot", "Pad", "Resize", "Upsample", "AffineGrid",
+     "HannWindow", "HammingWindow", "BlackmanWindow", "MelWeightMatrix", "DFT", "STFT", "CenterCropPad", "Col2Im"}
+)  # fmt: skip
+_SPREADING = frozenset({"Conv", "ConvTranspose", "MaxUnpool", "MaxPool", "AveragePool", "LpPool", "ConvInteger"})
+"""Whose attributes alone may ask for any amount of memory; nobody applies them to a handful of constants."""
 _OF_WEIGHTS = frozenset(
     {"Identity", "Transpose", "Reshape", "Cast", "Squeeze", "Unsqueeze", "DequantizeLinear", "QuantizeLinear"}
 )
@@ -156,7 +162,9 @@ def _has_graphs(node: Any) -> bool:
 
 def _is_modest(node: Any, values: Mapping[str, Any]) -> bool:
     """Whether what a node would make is small: some make much of little, such as a range or a repetition."""
-    if node.op_type in ("ConstantOfShape", "Expand", "Tile", "Range", "EyeLike", "OneHot", "Pad", "Resize", "Upsample"):
+    if node.op_type in _SPREADING:
+        return False
+    if node.op_type in _REPEATING:
         numbers = [value for name in node.input if name in values for value in values[name].ravel().tolist()]
         product = 1.0
         for number in numbers:
