@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from torch import fx, nn
+from torch.nn.modules import module as module_calls
 from torch.nn.utils.prune import BasePruningMethod
 from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
@@ -16,6 +17,7 @@ from opcount.trace.following import Follower, Interpreted, keeps_stacks
 from opcount.trace.guard import drawn
 from opcount.trace.observer import Observer
 from opcount.trace.vacancy import furnish
+from opcount.trace.watching import Watch
 
 _RECOMPUTING = (SpectralNorm, WeightNorm, BasePruningMethod)
 """Pre-hooks that work a weight out of parameters and buffers alone, which costs nothing."""
@@ -51,6 +53,9 @@ def _attach(path: str, module: nn.Module, observer: Observer) -> None:
     leave_lazy_alone(module)
     if getattr(module.__dict__.get("forward"), "stands_for_own_forward", False):
         return  # it tells the observer itself
+    if module_calls._global_forward_hooks and "forward" not in module.__dict__:
+        Watch(path, module, observer)  # those hooks come before any of the module's own
+        return
     furnish(module)
     # As register_forward_pre_hook and register_forward_hook would, without a handle to remove them by.
     module._forward_pre_hooks[_KEY] = partial(observer.enter, path)

@@ -12,7 +12,6 @@ import sys
 import time
 from collections.abc import Iterable
 from functools import lru_cache
-from types import CodeType
 from typing import Any, Protocol
 
 import torch
@@ -32,9 +31,9 @@ from opcount.trace.memory import MEMORY, Remembered
 from opcount.trace.observer import Collector, Observer, transformed
 from opcount.trace.recalling import FunctionAnswerer
 from opcount.trace.run import call
-from opcount.trace.sight import Observing
 from opcount.trace.skeleton import Skeleton
 from opcount.trace.standins import Blanks, NeedsValues
+from opcount.trace.watching import CALLER_IDS, Watch
 
 
 class AnswerCollector(Collector, Protocol):
@@ -108,45 +107,6 @@ def run_shapes(
 
 
 _CALL, _CALL_IMPL = nn.Module.__call__, nn.Module._call_impl
-_CALLERS = (
-    *(_CALL_IMPL.__code__, nn.Module._slow_forward.__code__),
-    *(code for code in _CALL_IMPL.__code__.co_consts if isinstance(code, CodeType)),
-)
-"""What runs a layer's forward when the layer is called, between the hooks that it has."""
-_CALLER_IDS = frozenset(map(id, _CALLERS))  # a code's own hash is worked out of all that is in it, each time
-
-
-class Watch(Observing):
-    """Stands where the forward of a chain of modules is looked up, and tells when it runs: hooks take longer."""
-
-    __slots__ = ("module", "observer", "path")
-    stands_for_own_forward = True
-
-    def __init__(self, path: str, module: nn.Module, observer: ShapesObserver) -> None:
-        self.path, self.module, self.observer = path, module, observer
-        module.__dict__["forward"] = self
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """What the forward returns."""
-        if id(_frame(1).f_code) not in _CALLER_IDS:
-            return type(self.module).forward(self.module, *args, **kwargs)
-        return self.run(args, kwargs)
-
-    def run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """The forward, which the observer is told of."""
-        module, observer = self.module, self.observer
-        observer.enter(self.path, module, args, kwargs)
-        try:
-            output = type(module).forward(module, *args, **kwargs)
-        except Exception:
-            observer.leave(module, args, kwargs, None)
-            raise
-        observer.leave(module, args, kwargs, output)
-        return output
-
-    def retire(self) -> None:
-        """Leave the module, which holds this, and which this holds."""
-        self.module.__dict__.pop("forward", None)
 
 
 class Stub(Watch):
@@ -166,7 +126,7 @@ class Stub(Watch):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """What the layer would return."""
         module = self.module
-        if id(_frame(1).f_code) not in _CALLER_IDS:
+        if id(_frame(1).f_code) not in CALLER_IDS:
             return type(module).forward(module, *args, **kwargs)
         if not _is_grad_enabled() and not transformed():
             if _is_autocast_enabled():

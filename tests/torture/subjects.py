@@ -74,7 +74,10 @@ def drawn(seed: int) -> Subject:
             parameter.requires_grad_(draw.random() < 0.7)
             if draw.random() < 0.3:
                 parameter.grad = torch.ones_like(parameter)
-        return model, torch.randn(3, width, requires_grad=draw.random() < 0.5), {}
+        wanted = draw.random() < 0.5 and not isinstance(
+            layers[0], nn.ReLU
+        )  # which works in place, and may not on a leaf
+        return model, torch.randn(3, width, requires_grad=wanted), {}
 
     return Subject(f"random network {seed}", build)
 

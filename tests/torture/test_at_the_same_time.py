@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
@@ -251,6 +252,24 @@ def test_hooks_that_replace_outputs(execution: str) -> None:
     counted = profile(model, (5, 4), execution=execution)
     assert counted.macs == 5 * (4 * 8 + 4 * 2)
     assert counted.multiplications == 5 * (4 * 8 + 4 * 2) + 5 * 4
+
+
+@pytest.mark.parametrize("execution", EXECUTIONS)
+def test_hooks_on_all_modules_at_once(execution: str) -> None:
+    """What they compute belongs to whoever called the layer: a rule owns the layer's own forward and no more."""
+    model = nn.Sequential(nn.Linear(4, 8, bias=False))
+    handles = [
+        register_module_forward_pre_hook(lambda module, args: (args[0] * 2,)),
+        register_module_forward_hook(lambda module, args, output: output * 3),
+    ]
+    try:
+        counted = profile(model, (5, 4), execution=execution)
+    finally:
+        for handle in handles:
+            handle.remove()
+    assert counted["0"].ops.multiplications == 5 * 4 * 8
+    assert counted.multiplications == 5 * 4 * 8 + 2 * 5 * 4 + 5 * 8 + 5 * 8
+    assert counted.macs == 5 * 4 * 8
 
 
 @pytest.mark.parametrize("execution", EXECUTIONS)

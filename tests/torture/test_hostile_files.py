@@ -148,7 +148,8 @@ class TestSweeps:
         | st.lists(
             st.sampled_from(
                 ["macs", "<", "3", "and", "(", ")", "'a'", "in", "[", "]", "not", "-", "**", ".", "//", "0", ":=",
-                 "1e999", "None", "lambda", ":", "if", "else", "==", "is", "f'{x}'", "__import__", ",", "%", "9" * 5000],
+                 "1e999", "None", "lambda", ":", "if", "else", "==", "is", "f'{x}'", "__import__", ",", "%",
+                 "9" * 5000],
             ),
             max_size=12,
         ).map(" ".join)
