@@ -153,6 +153,9 @@ def render_rich(
     subject: Subject, remarks: Remarks = (), view: View | None = None, sections: Sequence[Section] = ()
 ) -> Any:
     """The terminal's tables as something a rich console prints, as wide as that console."""
+    import opcount.report.undisturbed  # noqa: F401 - before anything of rich
+
+    # isort: split
     from rich.console import Group
     from rich.text import Text
 

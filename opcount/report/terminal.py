@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 
+import opcount.report.undisturbed  # noqa: F401 - before anything of rich
+
+# isort: split
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table

@@ -61,6 +61,9 @@ class Live:
 
 
 def _bar() -> Any:
+    import opcount.report.undisturbed  # noqa: F401 - before anything of rich
+
+    # isort: split
     from rich.console import Console
     from rich.progress import (
         BarColumn,

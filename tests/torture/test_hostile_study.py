@@ -17,7 +17,7 @@ from unittest.mock import patch
 
 import pytest
 import torch
-from hypothesis import given, settings as hypothesis_settings, strategies as st
+from hypothesis import given, strategies as st
 
 import lenet.data
 import lenet.report.__main__
@@ -123,7 +123,6 @@ class TestRuns:
     """A run's ``run.json`` and ``metrics.jsonl``: what a report is made from, and what is resumed."""
 
     @given(data=st.data())
-    @hypothesis_settings(max_examples=25)
     def test_a_report_of_a_run_changed_anywhere(self, data: Any) -> None:
         about = {**ABOUT, "epochs": 2, "seeds": [0, 1]}
         metrics = [line(model, seed, each, 0.9) for model in about["models"] for seed in (0, 1) for each in (1, 2)]
@@ -230,7 +229,6 @@ class TestCheckpoints:
         self.read(repacked(part, lambda whole: data.draw(contents(whole))))
 
     @given(data=st.data())
-    @hypothesis_settings(max_examples=30)
     def test_contents_changed_anywhere(self, data: Any) -> None:
         """Another shape, type, value or name somewhere in what is otherwise whole."""
         did("inputs fuzzed")

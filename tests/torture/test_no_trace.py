@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +18,7 @@ from tests.torture.faults import fault
 from tests.torture.figures import did
 from tests.torture.subjects import Subject, drawn, gauntlet, torchvision
 
+ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 ERRORS = [RuntimeError, KeyboardInterrupt, MemoryError]
@@ -115,6 +119,23 @@ def test_a_fault_at_every_point_of_the_gauntlet(subject: Subject, execution: str
 @pytest.mark.parametrize("subject", torchvision(*EVERYDAY, "vit_b_32", "swin_t", "googlenet"), ids=str)
 def test_a_fault_all_over_torchvision(subject: Subject, error: type[BaseException]) -> None:
     struck(subject, error, "auto", step=7)
+
+
+@pytest.mark.parametrize(
+    "shown", ["str(counted)", "render(counted, 'rich')", "print(counted)", "counted._repr_html_()"]
+)
+def test_the_first_report_draws_no_random_numbers(shown: str) -> None:
+    """In a process of its own, for what is imported by the first report is there for all others."""
+    program = (
+        "import random, torch, opcount\n"
+        "from opcount.report import render\n"
+        "counted = opcount.profile(torch.nn.Linear(2, 2), (1, 2))\n"
+        "before = random.getstate()\n"
+        f"{shown}\n"
+        "assert random.getstate() == before\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stderr[-600:]
 
 
 def test_the_fingerprint_sees_what_changes() -> None:
