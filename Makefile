@@ -4,8 +4,10 @@ VENV   := .venv
 PY     := $(VENV)/bin/python
 READY  := $(VENV)/.ready
 WORKERS ?= 2
+CORE    := tests/test_profile.py tests/test_ownership.py tests/test_reference*.py tests/test_report.py tests/test_files.py \
+	tests/test_graphs.py tests/test_lock.py tests/torture
 
-.PHONY: help demo test test-all torture lint format bench study zoo zoos graphs versus wheel clean
+.PHONY: help demo test test-all torture audit oldest lint format bench study zoo zoos graphs versus wheel clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -27,7 +29,7 @@ test: $(READY) ## the everyday tests
 test-all: $(READY) ## every test, the slow ones too
 	$(PY) -m pytest -n $(WORKERS) --hypothesis-profile=thorough
 
-torture: $(READY) ## faults, hostile models and inputs in great number, and the figures of docs/reliability.md
+torture: $(READY) ## faults, hostile models, inputs and disks in great number; goes on where it ended; figures of docs/reliability.md
 	$(PY) -m benchmarks.torture --write --workers $(WORKERS)
 
 lint: $(READY) ## formatting, lint, types, import contracts, the LeNets' figures as locked
@@ -36,6 +38,17 @@ lint: $(READY) ## formatting, lint, types, import contracts, the LeNets' figures
 	$(PY) -m mypy
 	$(VENV)/bin/lint-imports
 	$(PY) -m opcount check
+
+audit: $(READY) ## what bandit says of the code, and known vulnerabilities of what is installed (asks pypi.org)
+	$(PY) -m pip install --quiet 'bandit>=1.8' 'pip-audit>=2.7'
+	$(VENV)/bin/bandit --quiet --recursive opcount lenet pytest_opcount.py -ll
+	$(VENV)/bin/pip-audit --local --skip-editable
+
+oldest: ## the tests of the core with the oldest packages that are supported; needs a Python of 3.10 to 3.12
+	$(PYTHON) -m venv .venv-oldest
+	.venv-oldest/bin/python -m pip install --quiet --requirement tests/oldest.txt
+	.venv-oldest/bin/python -m pip install --quiet --no-deps --editable .
+	.venv-oldest/bin/python -m pytest -n $(WORKERS) -m 'not slow' $(CORE)
 
 format: $(READY) ## put the code into shape
 	$(PY) -m ruff format .
@@ -70,4 +83,4 @@ wheel: $(READY) ## build the wheel into dist/
 	$(PY) -m build --wheel
 
 clean: ## remove what the targets made
-	rm -rf $(VENV) dist .coverage .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .venv-oldest .torture.jsonl dist .coverage .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -13,7 +13,7 @@ torch.set_num_threads(1)
 
 def _deny_network(event: str, arguments: tuple[Any, ...]) -> None:
     """Nothing but the machine itself may be spoken to: what is tested needs no network, and reaches for none."""
-    if event == "socket.connect" and isinstance(arguments[1], tuple):
+    if event in ("socket.connect", "socket.sendto", "socket.sendmsg") and isinstance(arguments[1], tuple):
         host = arguments[1][0]
     elif event in ("socket.getaddrinfo", "socket.gethostbyname"):
         host = arguments[0]

@@ -55,10 +55,10 @@ def _template(name: str, autoescape: bool) -> Any:
         raise StudyError("the report needs jinja2, which is not installed: pip install 'opcount[study]'") from error
 
     def marked(text: str) -> Any:
-        return Markup(_marked(str(escape(text))))  # noqa: S704 - escaped before the few marks are set
+        return Markup(_marked(str(escape(text))))  # noqa: S704 - escaped before the few marks are set # nosec B704
 
-    environment = Environment(
-        autoescape=autoescape,  # noqa: S701 - Markdown is no HTML: its texts are names that were checked, or fenced
+    environment = Environment(  # Markdown is no HTML: its texts are names that were checked, or fenced # nosec B701
+        autoescape=autoescape,  # noqa: S701
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

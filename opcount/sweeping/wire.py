@@ -19,7 +19,7 @@ def packed(value: Any) -> bytes:
 
 def unpacked(data: bytes) -> Any:
     """The value that the process at the other end packed."""
-    return pickle.loads(data)  # noqa: S301  from our own process, over our own pipe
+    return pickle.loads(data)  # noqa: S301 - from our own process, over our own pipe # nosec B301
 
 
 def send(stream: BinaryIO, value: Any) -> None:

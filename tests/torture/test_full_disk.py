@@ -94,10 +94,19 @@ def commands(place: Path) -> dict[str, list[str]]:
     }
 
 
+def needed(what: str) -> None:
+    """Skip what is written by a package that is not installed."""
+    if what in (".html", ".htm", "--html"):
+        pytest.importorskip("mpld3", reason="a page needs the extra page")
+    if what == "roofline":
+        pytest.importorskip("matplotlib", reason="a figure needs matplotlib")
+
+
 @pytest.mark.parametrize(("call", "code"), FAULTS, ids=lambda each: str(each))
 @pytest.mark.parametrize("what", commands(Path()))
 @pytest.mark.parametrize("before", [True, False], ids=["over another", "anew"])
 def test_reports_and_locks(what: str, call: str, code: int, before: bool) -> None:
+    needed(what)
     with folder(pyproject__toml=PROJECT) as place:
         words = commands(place)[what]
         path = place / "opcount.lock" if what == "lock" else Path(words[-1])
@@ -179,6 +188,7 @@ def test_a_store_whose_end_cannot_be_written_keeps_its_journal(call: str, code: 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
 @pytest.mark.parametrize("what", [name for name in commands(Path()) if name not in ("lock", "roofline")])
 def test_a_full_device(what: str) -> None:
+    needed(what)
     with folder() as place:
         words = commands(place)[what]
         form = [] if "--html" in words or "--format" in words else ["--format", "csv"]
@@ -210,6 +220,7 @@ def read_only(place: Path) -> Iterator[None]:
 
 @pytest.mark.parametrize("what", commands(Path()))
 def test_a_folder_that_may_not_be_written_into(what: str) -> None:
+    needed(what)
     with folder(pyproject__toml=PROJECT) as place:
         kept = state(place)
         with read_only(place):

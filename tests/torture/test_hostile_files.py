@@ -355,6 +355,10 @@ def onnx_model() -> bytes:
 class TestOnnx:
     """ONNX models."""
 
+    @pytest.fixture(autouse=True)
+    def _needs_onnx(self) -> None:
+        pytest.importorskip("onnx", reason="ONNX models need the extra onnx")
+
     def test_the_whole_one_is_counted(self) -> None:
         with folder(net__onnx=onnx_model()):
             code, out, _ = well_said(["net.onnx", "--batch", "2", "--format", "json"])

@@ -6,6 +6,7 @@ import ast
 import re
 import socket
 import sys
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -61,6 +62,33 @@ def test_few_dependencies_each_with_a_lower_bound() -> None:
     needed = ast.literal_eval(listed)
     assert all(">=" in requirement for requirement in needed)
     assert {re.split(r"[>=;\[ ]", requirement)[0] for requirement in needed} <= {"torch", "rich", "tabulate", "tomli"}
+
+
+def test_the_oldest_that_is_tested_is_the_oldest_that_is_allowed() -> None:
+    """``make oldest`` installs what stands in tests/oldest.txt."""
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    (listed,) = re.findall(r"^dependencies = (\[.*?\])", text, re.MULTILINE | re.DOTALL)
+    bounds = dict(re.findall(r"^(\w+)>=([\d.]+)", "\n".join(ast.literal_eval(listed)), re.MULTILINE))
+    oldest = dict(
+        re.findall(r"^(\w+)==([\d.]+)", (ROOT / "tests" / "oldest.txt").read_text(encoding="utf-8"), re.MULTILINE)
+    )
+    assert {"torch", "rich", "tabulate"} <= bounds.keys()
+    for name in ("torch", "rich", "tabulate"):
+        assert [*map(int, oldest[name].split("."))][:2] == [*map(int, f"{bounds[name]}.0".split("."))][:2]
+
+
+def test_the_network_is_denied_to_every_test() -> None:
+    """What denies it is a hook of the interpreter's, set by the conftest above all tests: nothing takes it away."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as plain, pytest.raises(PermissionError, match="no network"):
+        plain.connect(("192.0.2.1", 53))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as plain, pytest.raises(PermissionError, match="no network"):
+        plain.sendto(b"question", ("192.0.2.1", 53))
+    with pytest.raises(OSError, match="no network"):
+        urllib.request.urlopen("http://198.51.100.7/", timeout=1)
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        socket.create_connection(server.getsockname(), timeout=5).close()
 
 
 def test_importing_opcount_opens_nothing_and_starts_nothing() -> None:
