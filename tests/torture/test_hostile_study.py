@@ -159,6 +159,14 @@ class TestRuns:
     def test_settings_of_damaged_bytes_are_resumed_or_refused(self, data: bytes) -> None:
         self.resume(data)
 
+    @pytest.mark.parametrize("option", ["--seeds", "--epochs", "--batch-size"])
+    def test_more_than_any_memory_holds_is_refused_at_once(self, option: str) -> None:
+        with folder() as place:
+            code, _, err = well_said([option, str(10**12), "--out", "run", "--dataset", "digits"], lenet.train.main)
+            assert code == 2
+            assert "at most 1,000,000" in err
+            assert state(place) == {}
+
     def resume(self, text: bytes) -> None:
         with folder(run__json=text) as place:
             with replaced(
