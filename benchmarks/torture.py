@@ -61,6 +61,8 @@ def begin() -> int:
     if notes.get("", {}).get("digest") != now["digest"]:
         JOURNAL.write_text(json.dumps(now) + "\n", encoding="utf-8")
         return 0
+    with JOURNAL.open("a", encoding="utf-8") as file:
+        file.write("\n")  # or the next note would go on in a line that was cut off
     return sum(note.get("outcome") == "passed" for note in notes.values())
 
 
