@@ -117,6 +117,7 @@ class Stub(Watch):
     """
 
     __slots__ = ("answer", "likeness")
+    observer: ShapesObserver
 
     def __init__(self, path: str, module: nn.Module, answer: Any, observer: ShapesObserver) -> None:
         super().__init__(path, module, observer)
