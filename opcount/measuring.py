@@ -91,7 +91,9 @@ def _known_peak(model: nn.Module, inputs: Any, kwargs: Mapping[str, Any] | None)
         with unobserved(), garbage_kept():
             args, keywords = call_arguments(model, inputs, kwargs, shapes_only=True)
             storages.know(_tensors((args, keywords)))
-            run_known(clone(model, shapes_only=True), args, keywords, storages)
+            skeleton = clone(model, shapes_only=True)
+            run_known(skeleton, args, keywords, storages)
+            skeleton.settle()
     except Exception:  # the whole run gives the number or the error
         return None
     return storages.peak

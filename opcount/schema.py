@@ -127,7 +127,7 @@ def _record_in(data: Mapping[str, Any]) -> LayerRecord:
         sites=tuple(
             Site(_shapes_in(site["inputs"]), _shapes_in(site["outputs"]), int(site["calls"])) for site in data["sites"]
         ),
-        params=_number_in(data["params"]),
+        params=_count_in(data["params"]),
         ops=_ops_in(data["ops"]),
         subtree=_ops_in(data["subtree"]),
         entries=tuple(_entry_in(entry) for entry in data["entries"]),
@@ -165,7 +165,14 @@ def ops_out(ops: OpCount) -> dict[str, Any]:
 
 
 def _ops_in(data: Mapping[str, Any]) -> OpCount:
-    return OpCount(**{figure: _number_in(data[figure]) for figure in FIGURES})
+    return OpCount(**{figure: _count_in(data[figure]) for figure in FIGURES})
+
+
+def _count_in(value: Any) -> int:
+    number = _number_in(value)
+    if not isinstance(number, int):
+        raise ValueError(f"{value}, which is not one whole number")
+    return number
 
 
 def _shapes_out(shapes: Shapes) -> list[list[int]]:

@@ -43,8 +43,7 @@ class Step:
     def run(self, images: int, epochs: int) -> OpCount:
         """A whole run: so many epochs of so many images, the last batch of each counted as a whole one."""
         parts = [part for part in (self.step, self.answers) if part is not None]
-        costs = [whole_run(part, samples=images, epochs=epochs) for part in parts]
-        return costs[0] + costs[1] if len(costs) > 1 else costs[0]
+        return sum((whole_run(part, samples=images, epochs=epochs).ops for part in parts), OpCount())
 
 
 def step(run: Run, kind: str, width: float) -> Step:
