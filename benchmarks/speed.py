@@ -1,17 +1,23 @@
-"""How long counting takes, beside a bare forward on the meta device and PyTorch's own counter on the same model.
+"""How long counting takes, beside a bare forward on the meta device and other counters on the same model.
 
-    python -m benchmarks.speed [--models resnet50 vit_b_16] [--rounds 9] [--write]
+    python -m benchmarks.speed [--models torchvision:resnet50 timm:vit_small_patch16_224] [--rounds 9] [--write]
 
-One process, one thread, runs of all three interleaved, the median of each. "Cold" is a count that remembers nothing of
-earlier ones, "warm" any later one. The model is on the meta device for all three: weights play no part.
+One process, one thread, the model on the meta device for all (weights play no part), runs of all interleaved, the
+median of each. "Cold" is a count that remembers nothing of earlier ones, "warm" any later one. PyTorch's own counter is
+always there; the others are those that are installed and run on the meta device (fvcore, ptflops, torchinfo, calflops,
+thop), and of these the fastest is shown.
 
-Then what the time of a count depends on (depth) and what it does not (batch, resolution, width, the size of the
-weights), and the command line from start to end beside the import of its libraries.
+Then Llama-3.1 405B's shape, with the memory it takes; what the time of a count depends on (depth) and what it does not
+(batch, resolution, width, the size of the weights); and the command line from start to end beside the import of its
+libraries.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
+import json
 import statistics
 import subprocess
 import sys
@@ -24,16 +30,29 @@ from typing import Any
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
-from torchvision import models
 
 from benchmarks.environment import environment, write
-from opcount import profile, vision
+from benchmarks.gauntlet import tools
+from benchmarks.gauntlet.case import Built
+from opcount import profile
+from opcount.inputs import call_arguments
+from opcount.targets import known_input, load
 from opcount.trace.memory import MEMORY
 
+NAMES = ("resnet50", "mobilenet_v3_large", "efficientnet_b0", "densenet121", "convnext_tiny", "regnet_y_8gf")
 MODELS = (
-    *("resnet50", "mobilenet_v3_large", "efficientnet_b0", "densenet121", "convnext_tiny", "regnet_y_8gf"),
-    *("vit_b_16", "swin_t", "maxvit_t", "fcn_resnet50"),
+    *(f"torchvision:{name}" for name in NAMES),
+    *(f"torchvision:{name}" for name in ("vit_b_16", "swin_t", "maxvit_t", "fcn_resnet50")),
+    *("timm:convnextv2_tiny", "timm:mobilenetv4_conv_medium", "timm:vit_base_patch16_224"),
+    *("transformers:BertModel", "transformers:GPT2LMHeadModel", "transformers:T5ForConditionalGeneration"),
 )
+PEERS: dict[str, Callable[[Built], Any]] = {
+    "fvcore": tools.ask_fvcore,
+    "ptflops": tools.ask_ptflops("pytorch"),
+    "torchinfo": tools.ask_torchinfo,
+    "calflops": tools.ask_calflops,
+    "thop": tools.ask_thop,
+}
 
 
 def measured(call: Callable[[], Any]) -> float:
@@ -43,22 +62,37 @@ def measured(call: Callable[[], Any]) -> float:
     return 1000 * (time.perf_counter() - begin)
 
 
+def quietly(ask: Callable[[Built], Any], built: Built) -> None:
+    """Ask a counter, whatever it prints."""
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        ask(built)
+
+
+def runs(call: Callable[[], Any]) -> bool:
+    """Whether a call goes through here."""
+    try:
+        call()
+    except Exception:
+        return False
+    return True
+
+
 def compare(name: str, rounds: int) -> dict[str, float]:
     """Median milliseconds of each way, on one model."""
-    builder = models.get_model_builder(name)
-    model: nn.Module = builder(**vision.builder_arguments(builder, {})).eval().to("meta")
-    (size,) = vision.example_input(builder, model)
-    image = torch.empty(size, device="meta")
+    found = load(name)
+    model = found.model.eval().to("meta")
+    inputs = known_input(found)
+    args, kwargs = call_arguments(model, inputs, None, shapes_only=True)
 
     def forward() -> None:
-        model(image)
+        model(*args, **kwargs)
 
     def flop_counter() -> None:
         with FlopCounterMode(display=False):
-            model(image)
+            model(*args, **kwargs)
 
     def opcount() -> None:
-        profile(model, size)
+        profile(model, inputs)
 
     with torch.no_grad():
         forward()
@@ -66,19 +100,81 @@ def compare(name: str, rounds: int) -> dict[str, float]:
         opcount()
         MEMORY.clear()
         cold = measured(opcount)
-        ways = {"forward": forward, "flop_counter": flop_counter, "warm": opcount}
+        ways: dict[str, Callable[[], None]] = {"forward": forward, "FlopCounterMode": flop_counter, "warm": opcount}
+        peers = {peer: partial(quietly, ask, Built(model, args, kwargs)) for peer, ask in PEERS.items()}
+        ways |= {peer: call for peer, call in peers.items() if runs(call)}
         times: dict[str, list[float]] = {way: [] for way in ways}
         for _ in range(rounds):
             for way, call in ways.items():
                 times[way].append(measured(call))
-    return {"cold": cold, **{way: statistics.median(found) for way, found in times.items()}}
+    return {"cold": cold, **{way: statistics.median(taken) for way, taken in times.items()}}
+
+
+HEAD = (
+    "| model | forward | FlopCounterMode | fastest peer | opcount, warm | cold | warm / forward | cold / forward | "
+    "FlopCounterMode / warm | fastest peer / warm |",
+    "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
+)
 
 
 def row(name: str, found: dict[str, float]) -> str:
     """One line of the table."""
-    cells = [f"{found[way]:.1f} ms" for way in ("forward", "flop_counter", "warm", "cold")]
-    ratios = f"{found['warm'] / found['forward']:.2f} | {found['flop_counter'] / found['warm']:.1f}"
-    return f"| {name} | " + " | ".join(cells) + f" | {ratios} |"
+    peers = {way: taken for way, taken in found.items() if way in (*PEERS, "FlopCounterMode")}
+    fastest = min(peers, key=peers.__getitem__)
+    warm, forward = found["warm"], found["forward"]
+    cells = [
+        *(f"{forward:.1f} ms", f"{found['FlopCounterMode']:.1f} ms", f"{fastest} {peers[fastest]:.1f} ms"),
+        *(f"{warm:.1f} ms", f"{found['cold']:.1f} ms", f"{warm / forward:.2f}", f"{found['cold'] / forward:.2f}"),
+        *(f"{found['FlopCounterMode'] / warm:.1f}", f"{peers[fastest] / warm:.1f}"),
+    ]
+    return f"| {name} | " + " | ".join(cells) + " |"
+
+
+LLAMA = {
+    "hidden_size": 16384,
+    "intermediate_size": 53248,
+    "num_hidden_layers": 126,
+    "num_attention_heads": 128,
+    "num_key_value_heads": 8,
+    "vocab_size": 128256,
+    "max_position_embeddings": 131072,
+}
+"""Llama-3.1 405B, by its published configuration."""
+
+
+def llama(way: str, rounds: int) -> dict[str, float]:
+    """Milliseconds of one way to go through 8,192 tokens, and the MiB it took above the imports and the model."""
+    import resource
+
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    with torch.device("meta"):
+        model = LlamaForCausalLM(LlamaConfig(**LLAMA)).eval()
+        tokens = torch.empty((1, 8192), dtype=torch.int64)
+
+    def run() -> None:
+        if way == "opcount":
+            profile(model, tokens)
+            return
+        with torch.no_grad(), FlopCounterMode(display=False) if way == "FlopCounterMode" else contextlib.nullcontext():
+            model(tokens)
+
+    profile(nn.Linear(2, 2), (1, 2))  # what is imported when something is first counted
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    first = measured(run)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    times = [measured(run) for _ in range(rounds)]
+    return {"cold": first, "warm": statistics.median(times), "memory": (peak - before) / 1024}
+
+
+def largest(rounds: int) -> Iterator[str]:
+    """The three ways through Llama-3.1 405B's shape, each in a process of its own."""
+    yield "| way | first | median of later ones | memory |"
+    yield "|---|---:|---:|---:|"
+    for way in ("forward", "FlopCounterMode", "opcount"):
+        command = [sys.executable, "-m", "benchmarks.speed", "--llama", way, "--rounds", str(min(rounds, 5))]
+        taken = json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
+        yield f"| {way} | {taken['cold']:,.0f} ms | {taken['warm']:,.0f} ms | {taken['memory']:,.0f} MiB |"
 
 
 SIZES = (1, 10, 100, 1_000, 10_000, 100_000, 1_000_000)
@@ -147,6 +243,7 @@ def counting(model: nn.Module, size: tuple[int, ...], rounds: int) -> float:
 
 def sections(rounds: int) -> Iterator[str]:
     """Everything after the table of models, line by line."""
+    yield from ("", "## Llama-3.1 405B's shape, 8,192 tokens, on the meta device", "", *largest(rounds))
     yield from ("", "## Ten convolutions, by size", "", *sized(rounds))
     yield from ("", "## Linear layers, by depth", "", *deep(rounds))
     yield from ("", "## Beyond any memory", "", huge(rounds))
@@ -159,15 +256,14 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=MODELS)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--write", action="store_true", help="keep the result in benchmarks/results")
+    parser.add_argument("--llama", help=argparse.SUPPRESS)
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
-    lines = [
-        f"# speed ({environment()})",
-        "",
-        "| model | forward | FlopCounterMode | opcount, warm | cold | warm / forward | FlopCounterMode / warm |",
-        "|---|---:|---:|---:|---:|---:|---:|",
-    ]
+    if options.llama:
+        print(json.dumps(llama(options.llama, options.rounds)))
+        return
+    lines = [f"# speed ({environment()})", "", *HEAD]
     print("\n".join(lines))
     for name in options.models:
         lines.append(row(name, compare(name, options.rounds)))
