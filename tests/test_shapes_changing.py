@@ -99,6 +99,14 @@ def test_a_layer_given_another_forward_costs_what_that_does() -> None:
     assert by_shapes.additions == 3 * 64 * 3 * 27 + 3 * 64  # three convolutions with bias, one addition
 
 
+def test_a_layer_with_a_helper_of_its_own_is_not_like_the_others() -> None:
+    model = nn.Sequential(*(nn.Conv2d(3, 3, 3, padding=1, bias=False) for _ in range(2)))
+    model[1]._conv_forward = lambda x, weight, bias: x + x  # type: ignore[assignment]
+    counted = profile(model.eval(), (1, 3, 8, 8), execution="shapes")
+    assert counted["0"].ops.macs == 3 * 64 * 27
+    assert (counted["1"].ops.macs, counted["1"].ops.additions) == (0, 3 * 64)
+
+
 def test_nothing_of_a_clone_waits_for_the_garbage_collector() -> None:
     born: list[weakref.ref[Any]] = []
 

@@ -136,7 +136,7 @@ class Stub(Watch):
             if len(args) == 1 and not kwargs and type(args[0]) is torch.Tensor:
                 like = self.likeness
                 if like is None or not like.holds():
-                    like = self.likeness = likeness(module)
+                    like = self.likeness = None if layer_rule(module) is None else likeness(module)
                 if like is not None:
                     known = MEMORY.get((like.looks, args[0].__dict__.get(KEPT)))
             if known is None and layer_rule(module) is not None:
