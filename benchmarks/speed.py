@@ -5,7 +5,8 @@
 One process, one thread, the model on the meta device for all (weights play no part), runs of all interleaved, the
 median of each. "Cold" is a count that remembers nothing of earlier ones, "warm" any later one. PyTorch's own counter is
 always there; the others are those that are installed and run on the meta device (fvcore, ptflops, torchinfo, calflops,
-thop), and of these the fastest is shown.
+thop), and of these the fastest is shown. Some of them leave functions of PyTorch replaced, or buffers and hooks on the
+model: each is asked in a process of its own, forked from this one right after.
 
 Then Llama-3.1 405B's shape, with the memory it takes; what the time of a count depends on (depth) and what it does not
 (batch, resolution, width, the size of the weights); and the command line from start to end beside the import of its
@@ -18,6 +19,7 @@ import argparse
 import contextlib
 import io
 import json
+import multiprocessing
 import statistics
 import subprocess
 import sys
@@ -25,6 +27,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
+from multiprocessing.connection import Connection
 from typing import Any
 
 import torch
@@ -68,15 +71,6 @@ def quietly(ask: Callable[[Built], Any], built: Built) -> None:
         ask(built)
 
 
-def runs(call: Callable[[], Any]) -> bool:
-    """Whether a call goes through here."""
-    try:
-        call()
-    except Exception:
-        return False
-    return True
-
-
 def compare(name: str, rounds: int) -> dict[str, float]:
     """Median milliseconds of each way, on one model."""
     found = load(name)
@@ -100,14 +94,36 @@ def compare(name: str, rounds: int) -> dict[str, float]:
         opcount()
         MEMORY.clear()
         cold = measured(opcount)
-        ways: dict[str, Callable[[], None]] = {"forward": forward, "FlopCounterMode": flop_counter, "warm": opcount}
-        peers = {peer: partial(quietly, ask, Built(model, args, kwargs)) for peer, ask in PEERS.items()}
-        ways |= {peer: call for peer, call in peers.items() if runs(call)}
+        ways = {"forward": forward, "FlopCounterMode": flop_counter, "warm": opcount}
         times: dict[str, list[float]] = {way: [] for way in ways}
         for _ in range(rounds):
             for way, call in ways.items():
                 times[way].append(measured(call))
-    return {"cold": cold, **{way: statistics.median(taken) for way, taken in times.items()}}
+        peers = {peer: apart(partial(quietly, ask, Built(model, args, kwargs)), rounds) for peer, ask in PEERS.items()}
+    found_by = {way: statistics.median(taken) for way, taken in times.items()}
+    return {"cold": cold, **found_by, **{peer: taken for peer, taken in peers.items() if taken is not None}}
+
+
+def apart(call: Callable[[], None], rounds: int) -> float | None:
+    """Median milliseconds of a call, in a process of its own; None if it does not go through."""
+    reader, writer = multiprocessing.Pipe(duplex=False)
+    process = multiprocessing.get_context("fork").Process(target=_child, args=(call, rounds, writer))
+    process.start()
+    writer.close()
+    try:
+        taken: float | None = reader.recv()
+    except EOFError:
+        taken = None
+    process.join()
+    return taken
+
+
+def _child(call: Callable[[], None], rounds: int, writer: Connection) -> None:
+    try:
+        call()
+        writer.send(statistics.median(measured(call) for _ in range(rounds)))
+    except Exception:
+        writer.send(None)
 
 
 HEAD = (
