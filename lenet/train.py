@@ -227,7 +227,10 @@ def _resumable(options: argparse.Namespace) -> tuple[Path, Path]:
     """
     if options.out is None:
         raise StudyError("say which run to resume: --resume --out runs/NAME")
-    return options.out, options.data_dir or Path(description_of(options.out).get("data_dir", "data"))
+    data_folder = description_of(options.out).get("data_dir", "data")
+    if not isinstance(data_folder, str) or "\0" in data_folder:
+        raise StudyError(f"{options.out / 'run.json'} names no folder of data: {data_folder!r}; use --data-dir")
+    return options.out, options.data_dir or Path(data_folder)
 
 
 def _agree(options: argparse.Namespace, settings: Settings, group: Group) -> None:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from opcount.errors import SchemaError
 from opcount.occupancy import Memory
-from opcount.ops import FIGURES, Convention, Execution, Number, OpCount, Term
+from opcount.ops import FIGURES, Convention, Execution, Number, OpCount, Phase, Term
 from opcount.result import Entry, LayerRecord, Profile, Shapes, Site, Uncounted
 
 SCHEMA = "opcount-profile/1"
@@ -73,7 +73,7 @@ def from_json(text: str) -> Profile:
         raise SchemaError(f"this profile has the schema {schema}; this release reads {SCHEMA}: update opcount")
     try:
         return _profile_in(data)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise SchemaError(
             f"this opcount profile is damaged: {type(error).__name__} at {error}; write it anew"
         ) from None
@@ -87,9 +87,9 @@ def _profile_in(data: Mapping[str, Any]) -> Profile:
         layers=tuple(_record_in(record) for record in data["layers"]),
         convention=Convention(**data["convention"]),
         execution_record=Execution(
-            execution["mode"],
-            execution["reason"],
-            execution["seconds"],
+            str(execution["mode"]),
+            str(execution["reason"]),
+            float(execution["seconds"]),
             tuple(str(remark) for remark in execution.get("remarks", ())),
         ),
         memory=None if memory is None else Memory.from_dict(memory),
@@ -122,8 +122,8 @@ def _record_in(data: Mapping[str, Any]) -> LayerRecord:
     return LayerRecord(
         path=path,
         type=str(data["type"]),
-        bases=tuple(data["bases"]),
-        aliases=tuple(data["aliases"]),
+        bases=tuple(map(str, data["bases"])),
+        aliases=tuple(map(str, data["aliases"])),
         sites=tuple(
             Site(_shapes_in(site["inputs"]), _shapes_in(site["outputs"]), int(site["calls"])) for site in data["sites"]
         ),
@@ -155,7 +155,8 @@ def _entry_out(entry: Entry) -> dict[str, Any]:
 
 def _entry_in(data: Mapping[str, Any]) -> Entry:
     numbers = {name: _number_in(value) for name, value in data["numbers"].items()}
-    term = Term(data["formula"], role=data["role"], dtype=data["dtype"], phase=data["phase"], **numbers)
+    formula, role, dtype, phase = (str(data[name]) for name in ("formula", "role", "dtype", "phase"))
+    term = Term(formula, role=role, dtype=dtype, phase=cast(Phase, phase), **numbers)
     return Entry(str(data["source"]), str(data["name"]), term, int(data["times"]), _ops_in(data["ops"]))
 
 
