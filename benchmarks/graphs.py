@@ -171,9 +171,9 @@ def as_onnx(model: Any, size: tuple[int, ...], *, dynamo: bool) -> Any:
     torch.backends.mha.set_fastpath_enabled(False)  # TorchScript has no ONNX for attention's one operator for all
     try:
         with tempfile.TemporaryDirectory() as folder, torch.no_grad():
-            path = Path(folder) / "model.onnx"
+            path = f"{folder}/model.onnx"  # beside a Path TorchScript would put no more than 2 GiB of weights
             torch.onnx.export(model, (torch.zeros(size),), path, dynamo=dynamo, external_data=True, verbose=False)
-            return read(str(path))
+            return read(path)
     finally:
         torch.backends.mha.set_fastpath_enabled(fused)
 
