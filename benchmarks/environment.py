@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import datetime
 import os
 import platform
+from collections.abc import Callable
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results"
@@ -31,3 +33,15 @@ def write(name: str, text: str) -> None:
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / name).write_text(text, encoding="utf-8")
     print(f"written to benchmarks/results/{name}")
+
+
+def print_or_write(description: str | None, name: str, measure: Callable[[], str]) -> None:
+    """The command of a benchmark that has one result: print it, or with ``--write`` keep it."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--write", action="store_true", help=f"write {name} instead of printing")
+    options = parser.parse_args()
+    text = measure()
+    if options.write:
+        write(name, text)
+    else:
+        print(text)

@@ -10,14 +10,12 @@ itself as well: calls of its hook, and of observe(), by the thousand.
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import time
 import timeit
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -26,10 +24,9 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 import opcount
-from benchmarks.environment import environment
+from benchmarks.environment import environment, print_or_write
 from benchmarks.tally import Gpt
 
-RESULTS = Path(__file__).parent / "results" / "meter.md"
 STEPS, WARM = 20, 3
 WIDTH, DEPTH, WORDS, BATCH, LENGTH = 128, 2, 256, 16, 64
 WAYS = ("nothing", "opcount.meter, its hook", "opcount.meter, observe()", "FlopCounterMode")
@@ -152,16 +149,5 @@ def measure() -> str:
     return "\n".join([*parts, ""])
 
 
-def main() -> None:
-    """Print the tables, or write them to the results."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--write", action="store_true", help=f"write {RESULTS.name} instead of printing")
-    text = measure()
-    if parser.parse_args().write:
-        RESULTS.write_text(text, encoding="utf-8")
-    else:
-        print(text)
-
-
 if __name__ == "__main__":
-    main()
+    print_or_write(__doc__, "meter.md", measure)

@@ -17,9 +17,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import io
 import json
-import multiprocessing
 import statistics
 import subprocess
 import sys
@@ -27,13 +25,13 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
-from multiprocessing.connection import Connection
 from typing import Any
 
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.apart import apart
 from benchmarks.environment import environment, write
 from benchmarks.gauntlet import tools
 from benchmarks.gauntlet.case import Built
@@ -65,10 +63,10 @@ def measured(call: Callable[[], Any]) -> float:
     return 1000 * (time.perf_counter() - begin)
 
 
-def quietly(ask: Callable[[Built], Any], built: Built) -> None:
-    """Ask a counter, whatever it prints."""
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        ask(built)
+def timed(ask: Callable[[Built], Any], built: Built, rounds: int) -> float:
+    """Median milliseconds that a counter takes, once it is warm."""
+    ask(built)
+    return statistics.median(measured(partial(ask, built)) for _ in range(rounds))
 
 
 def compare(name: str, rounds: int) -> dict[str, float]:
@@ -99,31 +97,9 @@ def compare(name: str, rounds: int) -> dict[str, float]:
         for _ in range(rounds):
             for way, call in ways.items():
                 times[way].append(measured(call))
-        peers = {peer: apart(partial(quietly, ask, Built(model, args, kwargs)), rounds) for peer, ask in PEERS.items()}
+        peers = {peer: apart(partial(timed, ask, Built(model, args, kwargs), rounds)) for peer, ask in PEERS.items()}
     found_by = {way: statistics.median(taken) for way, taken in times.items()}
     return {"cold": cold, **found_by, **{peer: taken for peer, taken in peers.items() if taken is not None}}
-
-
-def apart(call: Callable[[], None], rounds: int) -> float | None:
-    """Median milliseconds of a call, in a process of its own; None if it does not go through."""
-    reader, writer = multiprocessing.Pipe(duplex=False)
-    process = multiprocessing.get_context("fork").Process(target=_child, args=(call, rounds, writer))
-    process.start()
-    writer.close()
-    try:
-        taken: float | None = reader.recv()
-    except EOFError:
-        taken = None
-    process.join()
-    return taken
-
-
-def _child(call: Callable[[], None], rounds: int, writer: Connection) -> None:
-    try:
-        call()
-        writer.send(statistics.median(measured(call) for _ in range(rounds)))
-    except Exception:
-        writer.send(None)
 
 
 HEAD = (

@@ -9,11 +9,9 @@ machine does not count.
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 
 import torch
 from torch import nn
@@ -21,10 +19,9 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.environment import environment
+from benchmarks.environment import environment, print_or_write
 from opcount import tally
 
-RESULTS = Path(__file__).parent / "results" / "tally.md"
 REPEATS = 8
 
 
@@ -126,16 +123,5 @@ def measure() -> str:
     )
 
 
-def main() -> None:
-    """Print the table, or write it to the results."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--write", action="store_true", help=f"write {RESULTS.name} instead of printing")
-    text = measure()
-    if parser.parse_args().write:
-        RESULTS.write_text(text, encoding="utf-8")
-    else:
-        print(text)
-
-
 if __name__ == "__main__":
-    main()
+    print_or_write(__doc__, "tally.md", measure)

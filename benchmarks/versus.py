@@ -14,15 +14,14 @@ import argparse
 import fnmatch
 import importlib
 import json
-import multiprocessing
-import os
 import platform
 import sys
 from collections.abc import Callable
+from functools import partial
 from importlib import metadata
-from multiprocessing.connection import Connection
 from typing import Any
 
+from benchmarks.apart import apart
 from benchmarks.environment import RESULTS, write
 from benchmarks.gauntlet import tools
 from benchmarks.gauntlet.case import Built
@@ -113,34 +112,12 @@ def build(target: str) -> Built:
     return Built(found.model, tuple(torch.rand(size) for size in sizes))
 
 
-def measure(tool: str, target: str) -> float | None:
-    """What a tool reports of a model; None if it fails."""
-    reader, writer = multiprocessing.Pipe(duplex=False)
-    process = multiprocessing.get_context("fork").Process(target=_child, args=(tool, target, writer))
-    process.start()
-    writer.close()
-    try:
-        answer: float | None = reader.recv()
-    except EOFError:
-        answer = None
-    process.join()
-    return answer
-
-
-def _child(tool: str, target: str, writer: Connection) -> None:
+def measure(tool: str, target: str) -> float:
+    """What a tool reports of a model."""
     import torch
 
     torch.set_num_threads(1)
-    silence = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(silence, 1)
-    os.dup2(silence, 2)
-    try:
-        writer.send(float(ASKS[tool][1](build(target))))
-    except Exception:
-        writer.send(None)
-    finally:
-        writer.close()
-    os._exit(0)
+    return float(ASKS[tool][1](build(target)))
 
 
 def table(kept: dict[str, Any]) -> str:
@@ -194,7 +171,7 @@ def main() -> int:
             python=platform.python_version(),
         )
         for target in targets:
-            figure = measure(tool, target)
+            figure = apart(partial(measure, tool, target))
             known["figures"][target] = int(figure) if figure is not None and figure.is_integer() else figure
             print(tool, target, known["figures"][target], flush=True)
         known["figures"] = dict(sorted(known["figures"].items()))
