@@ -48,14 +48,14 @@ def assembled(name: str, title: str, data: Any, sections: Sequence[Section] = ()
         MissingExtraError: d3 or jinja2 is not there to draw it.
     """
     try:
-        from jinja2 import Environment, StrictUndefined
+        from jinja2 import Environment, FileSystemLoader, StrictUndefined
     except ImportError as error:
         raise MissingExtraError(_EXTRA.format("jinja2")) from error
     library, script = _inert(_d3()), (_HERE / f"{name}.js").read_text(encoding="utf-8")
-    template = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True).from_string(
-        (_HERE / f"{name}.html").read_text(encoding="utf-8")
+    templates = Environment(
+        loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    return template.render(
+    return templates.get_template(f"{name}.html").render(
         title=title,
         hashes=" ".join(f"'sha256-{_sha256(code)}'" for code in (library, script)),
         style=(_HERE / "page.css").read_text(encoding="utf-8"),
