@@ -37,14 +37,16 @@ class Calls:
         self.model, self.convention, self.complete = model, convention, True
         self.inputs = {key: value for key, value in inputs.items() if not key.startswith("decoder_")}
         self.takes = inspect.signature(model.forward).parameters
-        size = _size(inputs.get("input_ids"))
+        self.batch, self.prompt, self.read = self._reading()
+
+    def _reading(self) -> tuple[int, int, str]:
+        size = _size(self.inputs.get("input_ids"))
         if size is None or len(size) != 2:
             raise InputError(
                 f"generating is counted of a model that reads input_ids and writes the tokens behind them, or of an "
-                f"encoder and decoder, not of {type(model).__name__}"
+                f"encoder and decoder, not of {type(self.model).__name__}"
             )
-        self.batch, self.prompt = size
-        self.read = f"{self.prompt:,} tokens"
+        return *size, f"{size[1]:,} tokens"
 
     def encoded(self) -> OpCount | None:
         """What an encoder does, before the first call; None where there is none."""
@@ -92,19 +94,18 @@ class EncoderCalls(Calls):
     """The calls of a model whose encoder reads and whose decoder writes, from one token on that says to begin."""
 
     def __init__(self, model: Any, inputs: Mapping[str, Any], convention: Convention) -> None:
-        self.model, self.convention, self.complete = model, convention, True
-        self.inputs = {key: value for key, value in inputs.items() if not key.startswith("decoder_")}
-        self.takes = inspect.signature(model.forward).parameters
-        size = _size(next(iter(self.inputs.values()), None))
-        if size is None:
-            raise InputError(f"what the encoder of {type(model).__name__} reads is not known: give its input")
-        self.batch, self.prompt = size[0], 1
-        text = "input_ids" in self.inputs
-        self.read = f"{size[1]:,} tokens" if text else "x".join(map(str, size[1:]))
+        super().__init__(model, inputs, convention)
         self.encoder = model.get_encoder()
         reads = inspect.signature(self.encoder.forward).parameters
         self.encoding = {key: value for key, value in self.inputs.items() if key in reads}
         self._read: Any = None
+
+    def _reading(self) -> tuple[int, int, str]:
+        size = _size(next(iter(self.inputs.values()), None))
+        if size is None:
+            raise InputError(f"what the encoder of {type(self.model).__name__} reads is not known: give its input")
+        text = "input_ids" in self.inputs
+        return size[0], 1, f"{size[1]:,} tokens" if text else "x".join(map(str, size[1:]))
 
     def encoded(self) -> OpCount:
         """The encoder's one call."""
