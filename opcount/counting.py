@@ -11,7 +11,7 @@ from typing import Any
 from torch import fx, nn
 from torch.nn.parameter import is_lazy
 
-from opcount.errors import ForwardError, InputError
+from opcount.errors import InputError
 from opcount.graphs.onnx.counting import count_onnx, is_onnx, proto_of
 from opcount.graphs.ordering import in_order
 from opcount.graphs.signature import bind
@@ -27,12 +27,9 @@ from opcount.trace.remarks import remarks
 from opcount.trace.run import run_real
 from opcount.trace.shapes import run_shapes
 from opcount.trace.skeleton import Skeleton, clone, cloned
-from opcount.trace.standins import NeedsValues, StandIns
-from opcount.trace.trying import shapes_or_real
+from opcount.trace.standins import StandIns
+from opcount.trace.trying import shapes_or_real, values_if_asked_for
 from opcount.trace.vacancy import Vacant
-
-_ASKED_FOR_VALUES = ("meta", "unallocated storage")
-"""What PyTorch says where a value of a tensor without values is asked for."""
 
 
 def count(
@@ -56,9 +53,13 @@ def count(
     if program is not None:
         return _count_program(program, inputs, kwargs, convention, execution, layer_rules)
     checked(model, execution, convention)
+
+    def by_shapes(constants: bool) -> Profile:
+        return _by_shapes(model, inputs, kwargs, convention, layer_rules, constants=constants)
+
     return shapes_or_real(
         execution,
-        lambda: _uncompiled(lambda: _by_shapes_alone(model, inputs, kwargs, convention, layer_rules)),
+        lambda: _uncompiled(lambda: values_if_asked_for(by_shapes)),
         lambda reason: _uncompiled(lambda: _by_running(model, inputs, kwargs, convention, layer_rules, reason)),
     )
 
@@ -72,20 +73,6 @@ def _uncompiled(run: Callable[[], Profile]) -> Profile:
         if before or not is_compiler_loaded():
             raise
     return run()
-
-
-def _by_shapes_alone(
-    model: nn.Module, inputs: Any, kwargs: Mapping[str, Any] | None, convention: Convention, layer_rules: bool
-) -> Profile:
-    try:
-        return _by_shapes(model, inputs, kwargs, convention, layer_rules)
-    except ForwardError as error:
-        if not any(words in str(error) for words in _ASKED_FOR_VALUES):
-            raise
-    try:  # it asks for values: those of positions and masks may be all it needs
-        return _by_shapes(model, inputs, kwargs, convention, layer_rules, constants=True)
-    except NeedsValues as error:
-        raise ForwardError(str(error)) from error
 
 
 def _count_program(

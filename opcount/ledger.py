@@ -72,6 +72,16 @@ class Ledger:
     def on_event(self, event: Event, times: int = 1) -> None:
         """Something was counted, found free, or is uncounted, so many times."""
         source, name, owner, _, terms, phase = event
+        self._charge(owner, source, name, terms, phase, times)
+
+    def on_answer(self, path: str, name: str, call: Call, terms: tuple[Term, ...] | None) -> None:
+        """A layer was called: its forward began, cost that and ended."""
+        self._charge(path, "layer", name, terms, "forward", 1)
+        self.leave(path, call)
+
+    def _charge(
+        self, owner: str, source: str, name: str, terms: tuple[Term, ...] | None, phase: str, times: int
+    ) -> None:
         account = self._accounts[owner]
         if terms is None:
             unknown = name, source, phase
@@ -79,28 +89,12 @@ class Ledger:
         elif terms:
             key = name, id(terms)  # what is kept in the account keeps its identity
             cost = account.costs.get(key)
-            if cost is None:
-                account.costs[key] = _Cost(source, name, terms, times)
-                if id(terms) not in self._checked:
-                    self._check(event)
-            else:
-                cost.times += times
-
-    def on_answer(self, path: str, name: str, call: Call, terms: tuple[Term, ...] | None) -> None:
-        """A layer was called: its forward began, cost that and ended."""
-        if terms is None:
-            self.on_event(Event("layer", name, path, call, terms))
-        elif terms:
-            costs = self._accounts[path].costs
-            key = name, id(terms)
-            cost = costs.get(key)
             if cost is not None:
-                cost.times += 1
-            elif id(terms) in self._checked:
-                costs[key] = _Cost("layer", name, terms)
-            else:
-                self.on_event(Event("layer", name, path, call, terms))
-        self.leave(path, call)
+                cost.times += times
+                return
+            account.costs[key] = _Cost(source, name, terms, times)
+            if id(terms) not in self._checked:
+                self._check(owner, name, terms)
 
     def records(self, modules: Iterable[ModuleFacts]) -> tuple[LayerRecord, ...]:
         """A record for each module, in the order given."""
@@ -143,15 +137,15 @@ class Ledger:
         )
         return entries, added([entry.ops for entry in entries])
 
-    def _check(self, event: Event) -> None:
+    def _check(self, owner: str, name: str, terms: tuple[Term, ...]) -> None:
         """Work out what terms cost when they first come, so that what is wrong with them is said of that event."""
-        self._checked[id(event.terms)] = event.terms
-        for term in event.terms or ():
+        self._checked[id(terms)] = terms
+        for term in terms:
             if term not in self._costs:
                 try:
                     self._costs[term] = _cost(term, self._convention, find(term.formula))
                 except RuleError as error:
-                    raise RuleError(f"{event.name} at {event.owner or 'the top'}: {error}") from error
+                    raise RuleError(f"{name} at {owner or 'the top'}: {error}") from error
 
 
 @lru_cache(maxsize=65_536)

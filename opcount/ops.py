@@ -108,50 +108,6 @@ class OpCount:
         return {figure: getattr(self, figure) for figure in FIGURES}
 
 
-class Figures:
-    """The figures of what has ``ops``."""
-
-    @property
-    def ops(self) -> OpCount:
-        """The six figures."""
-        raise NotImplementedError
-
-    @property
-    def multiplications(self) -> int:
-        """Scalar products."""
-        return self.ops.multiplications
-
-    @property
-    def additions(self) -> int:
-        """Scalar sums and differences."""
-        return self.ops.additions
-
-    @property
-    def divisions(self) -> int:
-        """Scalar quotients."""
-        return self.ops.divisions
-
-    @property
-    def comparisons(self) -> int:
-        """Scalar compares and max/min selections."""
-        return self.ops.comparisons
-
-    @property
-    def transcendentals(self) -> int:
-        """exp, log, roots, tanh, erf, sin, cos and general powers."""
-        return self.ops.transcendentals
-
-    @property
-    def macs(self) -> int:
-        """Multiplications of contractions; a view on ``multiplications``."""
-        return self.ops.macs
-
-    @property
-    def total(self) -> int:
-        """``multiplications + additions``."""
-        return self.ops.total
-
-
 _NOTHING = OpCount()
 _SIX: Callable[[OpCount], tuple[int, ...]] = attrgetter(*FIGURES)
 

@@ -11,8 +11,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from opcount.errors import UnknownLayerError
+from opcount.figures import Figures
 from opcount.occupancy import Memory
-from opcount.ops import Convention, Execution, Figures, OpCount, Phase, Term
+from opcount.ops import Convention, Execution, OpCount, Phase, Term, added
 
 if TYPE_CHECKING:
     import pandas
@@ -150,7 +151,7 @@ class Profile(Figures):
     @cached_property
     def ops(self) -> OpCount:
         """The six figures of the whole, the sum over the layers."""
-        return sum((record.ops for record in self.layers), OpCount())
+        return added([record.ops for record in self.layers])
 
     @cached_property
     def forward(self) -> OpCount:

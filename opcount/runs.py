@@ -8,7 +8,8 @@ from functools import cached_property
 from typing import Any
 
 from opcount.errors import InputError
-from opcount.ops import Figures, OpCount, Phase
+from opcount.figures import Figures
+from opcount.ops import OpCount, Phase
 from opcount.pricing import TABLES, Energy, EnergyTable, energy
 from opcount.result import Profile
 

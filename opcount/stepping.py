@@ -10,7 +10,7 @@ import torch
 from torch import nn, optim
 
 from opcount.counting import checked, profile_of, shapes_of
-from opcount.errors import BackwardError, ForwardError, InputError
+from opcount.errors import InputError
 from opcount.inputs import call_arguments
 from opcount.ledger import Ledger
 from opcount.ops import Call, Convention, Event
@@ -21,8 +21,7 @@ from opcount.trace.describe import spec_of
 from opcount.trace.guard import garbage_kept
 from opcount.trace.remarks import unwrapped_modules
 from opcount.trace.skeleton import Skeleton, clone, cloned
-from opcount.trace.standins import NeedsValues
-from opcount.trace.trying import shapes_or_real
+from opcount.trace.trying import shapes_or_real, values_if_asked_for
 
 Optimizer = str | optim.Optimizer
 
@@ -63,15 +62,7 @@ def count_step(
 
     def by_shapes() -> Profile:
         with garbage_kept():
-            try:
-                return run(True, "")
-            except (ForwardError, BackwardError) as error:
-                if "meta" not in str(error).lower():
-                    raise
-            try:  # it asks for values: those of positions and masks may be all it needs
-                return run(True, "", constants=True)
-            except NeedsValues as error:
-                raise ForwardError(str(error)) from error
+            return values_if_asked_for(lambda constants: run(True, "", constants))
 
     return shapes_or_real(execution, by_shapes, lambda reason: run(False, reason))
 

@@ -12,10 +12,11 @@ from torch import nn
 from torch.optim import Optimizer
 
 from opcount.errors import InputError, OpCountError
+from opcount.figures import Figures
 from opcount.inputs import is_size
 from opcount.metering.costs import Cost, Costs
 from opcount.metering.signatures import Signature, signature
-from opcount.ops import Convention, Figures, OpCount
+from opcount.ops import Convention, OpCount
 from opcount.stepping import checked_step
 from opcount.trace.sight import Observing
 from opcount.trace.wrapping import unwrapped

@@ -47,7 +47,6 @@ def run_backward(
         shapes_only: whether the clone's tensors are on the meta device.
         layer_rules: whether layers are counted by their own rules; without, by what they call.
         closed_forms: whether gradients are counted by closed forms; without, by the operators that are run.
-
         constants: by shapes, whether tensors that the forward makes of known numbers keep their values.
 
     Raises:

@@ -18,19 +18,18 @@ import sys
 import types
 import weakref
 from collections.abc import Callable
-from functools import lru_cache
-from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 from torch.utils.hooks import RemovableHandle
 
+from opcount.trace.layout import blank, layout, module_maker, slots
 from opcount.trace.sight import Observing
 from opcount.trace.standins import StandIns, stand_in
-from opcount.trace.vacancy import HOOK_TABLES, SHAREABLE, Vacant
-from opcount.trace.wrapping import gathered, is_distributed, is_none_of_its, own_class, unwrapped, wraps
+from opcount.trace.vacancy import Vacant
+from opcount.trace.wrapping import gathered, is_distributed, is_none_of_its, unwrapped
 
 _SHARED = (
     *(type(None), bool, int, float, complex, str, bytes, type, range, slice, enum.Enum),
@@ -151,7 +150,7 @@ class Copier:
 
     def _module(self, module: nn.Module, path: str) -> nn.Module:
         kind: Any = type(module)
-        make = _module_maker(kind)
+        make = module_maker(kind)
         if make is None:
             self.ordinary = False
             if isinstance(module, torch.jit.ScriptModule):
@@ -170,12 +169,12 @@ class Copier:
         if isinstance(own.get("forward"), Observing):  # what an outer count has put there is none of this one's
             own = {name: value for name, value in own.items() if name != "forward"}
         attributes = own.copy()
-        layout = _layout(own)
-        if layout.usual_tables and self.vacant is not None and not any(layout.tables(own)):
+        names = layout(own)
+        if names.usual_tables and self.vacant is not None and not any(names.tables(own)):
             attributes.update(self.vacant.tables)  # of hooks, eleven to a module, nearly always empty
         else:
-            attributes.update((name, self._hooks(name, own[name], path)) for name in layout.table_names)
-        for name, value in zip(layout.other_names, layout.others(own)):
+            attributes.update((name, self._hooks(name, own[name], path)) for name in names.table_names)
+        for name, value in zip(names.other_names, names.others(own)):
             kind = type(value)
             if kind in _QUICKLY_SHARED or (kind is tuple and _QUICKLY_SHARED.issuperset(map(type, value))):
                 continue
@@ -209,7 +208,7 @@ class Copier:
             return self.copy(tensor, "")  # type: ignore[no-any-return]
 
     def _dict(self, value: dict[Any, Any], path: str) -> dict[Any, Any]:
-        new: Any = _blank(value)
+        new: Any = blank(value)
         kind: Any = collections.OrderedDict if isinstance(value, collections.OrderedDict) else dict
 
         def fill() -> None:
@@ -223,7 +222,7 @@ class Copier:
         return new  # type: ignore[no-any-return]
 
     def _list(self, value: list[Any], path: str) -> list[Any]:
-        new: list[Any] = _blank(value)
+        new: list[Any] = blank(value)
 
         def fill() -> None:
             list.extend(new, (self.copy(item, _join(path, str(index))) for index, item in enumerate(value)))
@@ -316,10 +315,10 @@ class Copier:
             return value
         if hasattr(kind, "__deepcopy__"):
             return copy.deepcopy(value, self.memo)
-        if not hasattr(value, "__dict__") and not _slots(kind):
+        if not hasattr(value, "__dict__") and not slots(kind):
             return value
         try:
-            new = _blank(value)
+            new = blank(value)
         except TypeError:  # laid out by an extension that makes its own objects: opaque
             return value
         self._unfilled.append(lambda: self._fill(value, new, path))
@@ -333,7 +332,7 @@ class Copier:
 
     def _fill_slots(self, value: Any, new: Any, path: str) -> None:
         kind: Any = type(value)
-        for name in _slots(kind):
+        for name in slots(kind):
             if hasattr(value, name):
                 object.__setattr__(new, name, self.copy(getattr(value, name), _join(path, name)))
 
@@ -358,76 +357,7 @@ class Copier:
 
 _STARTS: dict[type, Callable[..., Any]] = {}
 
-_HOOK_TABLES = frozenset(HOOK_TABLES)
 _CALLED_HOOKS = frozenset({"_forward_pre_hooks", "_forward_hooks"})
-
-
-class _Layout(NamedTuple):
-    """A module's attributes: its tables of hooks, and all others."""
-
-    table_names: tuple[str, ...]
-    usual_tables: bool
-    tables: Callable[[dict[str, Any]], tuple[Any, ...]]
-    other_names: tuple[str, ...]
-    others: Callable[[dict[str, Any]], tuple[Any, ...]]
-
-
-_LAYOUTS: dict[tuple[str, ...], _Layout] = {}
-
-
-def _layout(own: dict[str, Any]) -> _Layout:
-    """How to read a module's attributes. Most modules have the same names as many more."""
-    names = tuple(own)
-    found = _LAYOUTS.get(names)
-    if found is None:
-        tables = tuple(name for name in names if name in _HOOK_TABLES)
-        others = tuple(name for name in names if name not in _HOOK_TABLES)
-        found = _Layout(tables, SHAREABLE and len(tables) == len(HOOK_TABLES), _getter(tables), others, _getter(others))
-        if len(_LAYOUTS) < 4096:
-            _LAYOUTS[names] = found
-    return found
-
-
-def _getter(names: tuple[str, ...]) -> Callable[[dict[str, Any]], tuple[Any, ...]]:
-    if len(names) > 1:
-        return itemgetter(*names)
-    return lambda own: tuple(own[name] for name in names)
-
-
-@lru_cache(maxsize=4096)
-def _module_maker(kind: Any) -> Callable[[], Any] | None:
-    """Makes an empty module of a class; None where the class is scripted or put around another module."""
-    if issubclass(kind, torch.jit.ScriptModule) or wraps(kind):
-        return None
-    own = own_class(kind)
-    return functools.partial(_maker(own), own)
-
-
-def _blank(value: Any) -> Any:
-    """An empty object of the same class, made by its built-in base, so that no ``__new__`` of the user's is run."""
-    kind: Any = type(value)
-    return _maker(kind)(kind)
-
-
-@lru_cache(maxsize=4096)
-def _maker(kind: Any) -> Callable[[type], Any]:
-    heap_type = 1 << 9
-    base: Any = next(base for base in kind.__mro__ if not base.__flags__ & heap_type)
-    return base.__new__  # type: ignore[no-any-return]
-
-
-@lru_cache(maxsize=4096)
-def _slots(kind: Any) -> tuple[str, ...]:
-    names: list[str] = []
-    for base in kind.__mro__:
-        slots = base.__dict__.get("__slots__", ())
-        private = f"_{base.__name__.lstrip('_')}"
-        names.extend(
-            f"{private}{name}" if name.startswith("__") else name
-            for name in ((slots,) if isinstance(slots, str) else slots)
-            if name not in ("__dict__", "__weakref__")
-        )
-    return tuple(names)
 
 
 def _join(path: str, name: str) -> str:

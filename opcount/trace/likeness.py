@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from operator import itemgetter
 from typing import Any
 
 from torch import nn
 
 from opcount.rules.registry import LAYERS
+from opcount.trace.layout import Reader, layout
 from opcount.trace.memory import MEMORY
 
 _PLAIN = frozenset({type(None), bool, int, float, str, tuple})
@@ -29,9 +28,7 @@ class Likeness:
 
     __slots__ = ("_buffers", "_held", "_own", "_parameters", "_read", "_size", "_values", "looks")
 
-    def __init__(
-        self, looks: Looks, own: dict[str, Any], read: Callable[[dict[str, Any]], Any], values: Any, held: Any
-    ) -> None:
+    def __init__(self, looks: Looks, own: dict[str, Any], read: Reader, values: Any, held: Any) -> None:
         self.looks = looks
         self._own, self._read, self._values, self._held = own, read, values, held
         self._size = len(own)
@@ -57,7 +54,7 @@ def likeness(module: nn.Module) -> Likeness | None:
     own = module.__dict__
     if own["_modules"]:
         return None
-    read = _reader(own)
+    read = layout(own).public
     values = read(own)
     if not _PLAIN.issuperset(map(type, values)):
         return None
@@ -76,18 +73,3 @@ def likeness(module: nn.Module) -> Likeness | None:
 def _looks(table: Any) -> Any:
     """The looks of a table of tensors; None if something was put into it."""
     return getattr(table, "looks", None) if table else ()
-
-
-_READERS: dict[tuple[str, ...], Callable[[dict[str, Any]], Any]] = {}
-
-
-def _reader(own: dict[str, Any]) -> Callable[[dict[str, Any]], Any]:
-    """Reads a layer's public attributes. Most layers have the same names as many more."""
-    names = tuple(own)
-    reader = _READERS.get(names)
-    if reader is None:
-        public = [name for name in names if name[0] != "_" and name != "forward"]
-        reader = itemgetter("training", "training", *public)
-        if len(_READERS) < 4096:
-            _READERS[names] = reader
-    return reader

@@ -9,7 +9,7 @@ with values, a look at a tensor's device, autocast, a transform) makes the run w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -28,10 +28,11 @@ from opcount.trace import hooks
 from opcount.trace.describe import dtype_name
 from opcount.trace.guard import nothing_compiled, process_state_kept
 from opcount.trace.observer import transformed
-from opcount.trace.sight import Observing, ObservingMode
+from opcount.trace.sight import ObservingMode
 from opcount.trace.skeleton import Skeleton
 from opcount.trace.standins import made
 from opcount.trace.storages import Storages
+from opcount.trace.watching import Standing
 
 _WEIGHTED = frozenset({nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear})
 _ACTIVATIONS = frozenset(
@@ -78,7 +79,7 @@ def run_known(skeleton: Skeleton, args: tuple[Any, ...], kwargs: dict[str, Any],
     if any(isinstance(module, nn.RNNBase) for _, module in skeleton.modules):
         raise Unsure("recurrent layers are another operator on each device")
     operators = _Operators(storages)
-    _stand_in(skeleton.modules, operators)
+    standing = list(_standing(skeleton.modules, operators))
     try:
         with (
             process_state_kept(lambda: False),  # nothing on the list draws
@@ -92,19 +93,20 @@ def run_known(skeleton: Skeleton, args: tuple[Any, ...], kwargs: dict[str, Any],
     except (Exception, SystemExit) as error:
         raise Unsure(f"{type(error).__name__}: {error}") from error
     finally:
-        _step_aside(skeleton.modules)
+        for each in standing:
+            each.retire()
     if operators.met:  # which the forward may have caught
         raise Unsure(operators.met)
 
 
-class _Output(Observing):
-    """Stands where a layer's forward is looked up, and returns a tensor like the one it would return."""
+class _Output(Standing):
+    """Returns a tensor like the one that a layer would return."""
 
-    __slots__ = ("answer", "module", "operators")
-    stands_for_own_forward = True
+    __slots__ = ("answer", "operators")
 
     def __init__(self, module: nn.Module, answer: Any, operators: _Operators) -> None:
-        self.module, self.answer, self.operators = module, answer, operators
+        super().__init__(module)
+        self.answer, self.operators = answer, operators
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """What the layer would return."""
@@ -138,19 +140,12 @@ class _Output(Observing):
         return found if isinstance(found, TensorSpec) else None
 
 
-def _stand_in(modules: Iterable[tuple[str, nn.Module]], operators: _Operators) -> None:
+def _standing(modules: Iterable[tuple[str, nn.Module]], operators: _Operators) -> Iterator[_Output]:
     for _, module in modules:
         hooks.leave_lazy_alone(module)
         kind = type(module)
         if kind in _ANSWERING and "forward" not in module.__dict__:
-            module.__dict__["forward"] = _Output(module, layer_answer(kind), operators)
-
-
-def _step_aside(modules: Iterable[tuple[str, nn.Module]]) -> None:
-    """Leave the layers, which would else hold us and we them until Python looks for cycles."""
-    for _, module in modules:
-        if isinstance(module.__dict__.get("forward"), _Output):
-            del module.__dict__["forward"]
+            yield _Output(module, layer_answer(kind), operators)
 
 
 class _Operators(ObservingMode):  # type: ignore[no-untyped-call]

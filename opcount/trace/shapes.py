@@ -8,7 +8,6 @@ values. Where a forward needs values that are not there, PyTorch raises, and the
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterable
 from functools import lru_cache
@@ -33,7 +32,7 @@ from opcount.trace.recalling import FunctionAnswerer
 from opcount.trace.run import call
 from opcount.trace.skeleton import Skeleton
 from opcount.trace.standins import Blanks, NeedsValues
-from opcount.trace.watching import CALLER_IDS, Watch
+from opcount.trace.watching import Watch
 
 
 class AnswerCollector(Collector, Protocol):
@@ -110,10 +109,9 @@ _CALL, _CALL_IMPL = nn.Module.__call__, nn.Module._call_impl
 
 
 class Stub(Watch):
-    """Stands where a layer's forward is looked up: answers where it can, else it is that forward.
+    """Answers where it can, else is the forward that it stands for.
 
-    It sits inside all hooks and is told what they made of the arguments, so it does what our own hooks would do. Only
-    a call of the layer counts as one, not a call of its ``forward`` by somebody else.
+    It sits inside all hooks and is told what they made of the arguments, so it does what our own hooks would do.
     """
 
     __slots__ = ("answer", "likeness")
@@ -124,49 +122,49 @@ class Stub(Watch):
         self.answer = answer
         self.likeness: Likeness | None = None
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """What the layer would return."""
-        module = self.module
-        if id(_frame(1).f_code) not in CALLER_IDS:
-            return type(module).forward(module, *args, **kwargs)
         if not _is_grad_enabled() and not transformed():
             if _is_autocast_enabled():
                 _refuse_autocast()
-            known = None
-            if len(args) == 1 and not kwargs and type(args[0]) is torch.Tensor:
-                like = self.likeness
-                if like is None or not like.holds():
-                    like = self.likeness = None if layer_rule(module) is None else likeness(module)
-                if like is not None:
-                    known = MEMORY.get((like.looks, args[0].__dict__.get(KEPT)))
-            if known is None and layer_rule(module) is not None:
-                known = self._known(*describe_call(args, kwargs))
+            known = self._known(args, kwargs)
             if known is not None:
-                return self.observer.answered(self.path, type(module).__name__, known)
-        return self.run(args, kwargs)
+                return self.observer.answered(self.path, type(self.module).__name__, known)
+        return super().run(args, kwargs)
 
-    def _known(self, args: tuple[Tree, ...], kwargs: dict[str, Tree]) -> Remembered | None:
+    def _known(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Remembered | None:
         """The answer and its terms: remembered of a layer just like this one, or worked out."""
+        like = self.likeness
+        if like is None or not like.holds():
+            if layer_rule(self.module) is None:
+                return None
+            like = self.likeness = likeness(self.module)
+        looks = None if kwargs or like is None else like.looks
+        if looks is not None and len(args) == 1 and type(args[0]) is torch.Tensor:
+            known: Remembered | None = MEMORY.get((looks, args[0].__dict__.get(KEPT)))
+            if known is not None:
+                return known
+        given = describe_call(args, kwargs)
+        key = None if looks is None else (looks, *given[0])
+        known = None if key is None else MEMORY.get(key)
+        if known is None:
+            known = self._worked_out(*given)
+            if known is not None and key is not None:
+                MEMORY.put(key, known)
+        return known
+
+    def _worked_out(self, args: tuple[Tree, ...], kwargs: dict[str, Tree]) -> Remembered | None:
         module = self.module
-        like = None if kwargs else likeness(module)
-        key = None if like is None else (like.looks, *args)
-        known: Remembered | None = None if key is None else MEMORY.get(key)
-        if known is not None:
-            return known
-        rule = layer_rule(module)
         with torch._C.DisableTorchFunction():
             output = MEMORY.same(self.answer(module, Call(args, kwargs, None, module.training)))
+        rule = layer_rule(module)
         if output is None or rule is None:
             return None
         call = Call(args, kwargs, output, module.training)
         terms = self.observer.terms(type(module).__name__, rule, module, call, self.path)
-        known = Remembered(output, call, terms, rule.free)
-        if key is not None:
-            MEMORY.put(key, known)
-        return known
+        return Remembered(output, call, terms, rule.free)
 
 
-_frame = sys._getframe
 _is_grad_enabled = torch.is_grad_enabled
 _is_autocast_enabled = torch._C._is_any_autocast_enabled
 

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from opcount.errors import BackwardError, ForwardError, InputError, RuleError
 from opcount.trace.sight import unobserved
+from opcount.trace.standins import NeedsValues
 
 Found = TypeVar("Found")
 
@@ -35,3 +36,27 @@ def shapes_or_real(execution: str, by_shapes: Callable[[], Found], by_running: C
                 raise kind(f"shapes alone are not enough: {error}; execution='real' runs the model") from error
             reason = str(error).partition("\n")[0]
         return by_running(reason)
+
+
+_ASKED_FOR_VALUES = ("meta", "unallocated storage")
+"""What PyTorch says, in one case or another, where a value of a tensor without values is asked for."""
+
+
+def values_if_asked_for(run: Callable[[bool], Found]) -> Found:
+    """What a run by shapes finds; one more with known values if it asks for some: those of positions and masks may do.
+
+    Args:
+        run: the run; told whether tensors that are made of known numbers keep their values.
+
+    Raises:
+        OpCountError: as the run does.
+    """
+    try:
+        return run(False)
+    except (ForwardError, BackwardError) as error:
+        if not any(words in str(error).lower() for words in _ASKED_FOR_VALUES):
+            raise
+    try:
+        return run(True)
+    except NeedsValues as error:
+        raise ForwardError(str(error)) from error

@@ -18,22 +18,36 @@ _CALLERS = (
     *(code for code in _CALL_IMPL.__code__.co_consts if isinstance(code, CodeType)),
 )
 """What runs a layer's forward when the layer is called, between the hooks that it has."""
-CALLER_IDS = frozenset(map(id, _CALLERS))  # a code's own hash is worked out of all that is in it, each time
+_CALLER_IDS = frozenset(map(id, _CALLERS))  # a code's own hash is worked out of all that is in it, each time
 
 
-class Watch(Observing):
-    """Stands where the forward of a chain of modules is looked up, and tells when it runs: hooks take longer."""
+class Standing(Observing):
+    """Stands where a module's forward is looked up, until it retires."""
 
-    __slots__ = ("module", "observer", "path")
+    __slots__ = ("module",)
     stands_for_own_forward = True
 
-    def __init__(self, path: str, module: nn.Module, observer: Observer) -> None:
-        self.path, self.module, self.observer = path, module, observer
+    def __init__(self, module: nn.Module) -> None:
+        self.module = module
         module.__dict__["forward"] = self
+
+    def retire(self) -> None:
+        """Leave the module, which holds this, and which this holds."""
+        self.module.__dict__.pop("forward", None)
+
+
+class Watch(Standing):
+    """Tells when the forward of a chain of modules runs: hooks take longer. Only a call of the module counts as one."""
+
+    __slots__ = ("observer", "path")
+
+    def __init__(self, path: str, module: nn.Module, observer: Observer) -> None:
+        super().__init__(module)
+        self.path, self.observer = path, observer
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """What the forward returns."""
-        if id(_frame(1).f_code) not in CALLER_IDS:
+        if id(_frame(1).f_code) not in _CALLER_IDS:
             return type(self.module).forward(self.module, *args, **kwargs)
         return self.run(args, kwargs)
 
@@ -48,7 +62,3 @@ class Watch(Observing):
             raise
         observer.leave(module, args, kwargs, output)
         return output
-
-    def retire(self) -> None:
-        """Leave the module, which holds this, and which this holds."""
-        self.module.__dict__.pop("forward", None)
