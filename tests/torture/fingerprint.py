@@ -63,6 +63,7 @@ def of_process() -> Print:
         "functions": {name: _names(owner) for name, owner in _OWNERS.items()},
         "global hooks": [len(table) for table in _GLOBAL_HOOKS],
         "threads": sorted(thread.name for thread in threading.enumerate()),
+        "standard files": [_path_of(number) for number in (0, 1, 2)],
         "open files": _open_files(),
         "warning filters": list(warnings.filters),
         "recursion limit": sys.getrecursionlimit(),
@@ -77,14 +78,20 @@ def of_process() -> Print:
 
 
 def differences(before: Print, after: Print) -> list[str]:
-    """What is other than it was, by name. A thread of an earlier test that ended meanwhile is nothing left behind."""
+    """What is other than it was, by name.
+
+    A thread of an earlier test that ended meanwhile, or a file of one that the collector closed, is nothing left behind;
+    a thread or a file that is new is told by its name.
+    """
     changed = {name for name in (*before, *after) if before.get(name, _ABSENT) != after.get(name, _ABSENT)}
-    if "threads" in changed and not Counter(after["threads"]) - Counter(before["threads"]):
-        changed.remove("threads")
+    for kind in changed & _MAY_END:
+        changed.remove(kind)
+        changed.update(f"{kind}: {new}" for new in Counter(after[kind]) - Counter(before[kind]))
     return sorted(changed)
 
 
 _ABSENT = object()
+_MAY_END = {"threads", "open files"}
 _OWNERS: dict[str, Any] = {
     "torch": torch,
     "functional": torch.nn.functional,
@@ -168,8 +175,17 @@ def _stance() -> str:
 
 
 def _open_files() -> list[str]:
+    """The files that this process holds open, but for the one that lists them: its number is free again at once."""
     folder = "/proc/self/fd"
     if not os.path.isdir(folder):
         return []
-    paths = (f"{folder}/{name}" for name in os.listdir(folder))
-    return sorted(os.path.realpath(path) for path in paths if os.path.exists(path))
+    listed = f"/proc/{os.getpid()}/fd"
+    paths = (_path_of(int(name)) for name in os.listdir(folder))
+    return sorted(path for path in paths if path is not None and path != listed)
+
+
+def _path_of(number: int) -> str | None:
+    try:
+        return os.readlink(f"/proc/self/fd/{number}")
+    except OSError:
+        return None

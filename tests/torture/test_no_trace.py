@@ -158,3 +158,12 @@ def test_the_fingerprint_sees_what_changes() -> None:
     before = fingerprint.of_process()
     torch.rand(1)
     assert fingerprint.differences(before, fingerprint.of_process()) == ["torch random state"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="open files are listed in /proc")
+def test_the_fingerprint_sees_a_file_left_open(tmp_path: Path) -> None:
+    before = fingerprint.of_process()
+    with (tmp_path / "left").open("w"):
+        during = fingerprint.of_process()
+    assert fingerprint.differences(before, during) == [f"open files: {tmp_path / 'left'}"]
+    assert fingerprint.differences(during, fingerprint.of_process()) == []  # closed since: nothing is left
