@@ -162,12 +162,14 @@ def profile_of(
     execution: Execution,
 ) -> Profile:
     """What a ledger holds, as the profile of the model that a clone is of."""
-    layers = ledger.records(_with_traced(list(_facts(skeleton)), skeleton))
-    said = () if skeleton.ordinary else remarks(model, layers)
-    return Profile(
-        model=layers[0].type if layers and not layers[0].path else type(skeleton.model).__name__,
+    facts = _with_traced(list(_facts(skeleton)), skeleton)
+    said = () if skeleton.ordinary else remarks(model, ledger.records(facts))
+    return Profile.folded_later(
+        lambda: ledger.records(facts),
+        ops=ledger.total(facts),
+        params=sum(fact.params for fact in facts),
+        model=facts[0].type if facts and not facts[0].path else type(skeleton.model).__name__,
         inputs=inputs,
-        layers=layers,
         convention=convention,
         execution_record=replace(execution, remarks=said) if said else execution,
     )
@@ -208,23 +210,23 @@ def _facts(skeleton: Skeleton) -> Iterator[ModuleFacts]:
     """Each module once, under its first path, with its own parameters counted where they are first met."""
     others: dict[int, list[str]] = {}
     firsts = []
-    for place in skeleton.modules:
-        known = others.get(id(place[1]))
+    for path, module in skeleton.modules:
+        known = others.get(id(module))
         if known is None:
-            others[id(place[1])] = []
-            firsts.append(place)
+            firsts.append((path, module, others.setdefault(id(module), [])))
         else:
-            known.append(place[0])
+            known.append(path)
     counted: set[int] = set()
-    for path, module in firsts:
+    for path, module, aliases in firsts:
         params = 0
         table = module.__dict__.get("_parameters")
-        for parameter in _parameters(table) if table else ():
-            if parameter is not None and id(parameter) not in counted and not is_lazy(parameter):
-                counted.add(id(parameter))
-                params += parameter.numel()
+        if table:
+            for parameter in _parameters(table):
+                if parameter is not None and id(parameter) not in counted and not is_lazy(parameter):
+                    counted.add(id(parameter))
+                    params += parameter.numel()
         kind: Any = type(module)
-        yield ModuleFacts(path, kind.__name__, _bases(kind), tuple(others[id(module)]), params)
+        yield ModuleFacts(path, kind.__name__, _bases(kind), tuple(aliases), params)
 
 
 def _parameters(table: dict[str, Any]) -> list[Any]:

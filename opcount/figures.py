@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from opcount.ops import OpCount
 
 
@@ -47,3 +49,16 @@ class Figures:
     def total(self) -> int:
         """``multiplications + additions``."""
         return self.ops.total
+
+
+def grouped(pairs: Iterable[tuple[str, OpCount]]) -> dict[str, OpCount]:
+    """The sums of counts by name, of those that are anything.
+
+    >>> grouped([("a", OpCount(additions=1)), ("b", OpCount()), ("a", OpCount(additions=2))])
+    {'a': OpCount(additions=3)}
+    """
+    groups: dict[str, OpCount] = {}
+    for name, ops in pairs:
+        if ops:
+            groups[name] = groups.get(name, OpCount()) + ops
+    return groups

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import NamedTuple, TypeAlias
 
 from opcount.errors import RuleError
 from opcount.formulas import Formula, evaluate, find
-from opcount.ops import Call, Convention, Event, OpCount, Term, added
+from opcount.ops import Call, Convention, Event, OpCount, Term, added, weighted
 from opcount.result import Entry, LayerRecord, Shapes, Site, Uncounted
 
 
@@ -46,6 +45,9 @@ class _Account:
 
 
 _FREE = OpCount()
+_WORKED_OUT: dict[Convention, dict[Term, tuple[Formula, OpCount]]] = {}
+"""What terms cost under a convention, by the formula that had their name then."""
+LIMIT = 65_536
 _Own: TypeAlias = tuple[tuple[Entry, ...], OpCount]
 
 
@@ -55,8 +57,8 @@ class Ledger:
     def __init__(self, convention: Convention) -> None:
         self._convention = convention
         self._accounts: defaultdict[str, _Account] = defaultdict(_Account)
-        self._costs: dict[Term, OpCount] = {}
-        self._checked: dict[int, object] = {}
+        self._costs: dict[int, tuple[tuple[Term, ...], tuple[OpCount, ...]]] = {}
+        self._worked_out = _WORKED_OUT.setdefault(convention, {})
         self._known: dict[tuple[str, int, int], _Own] = {}
 
     def enter(self, path: str) -> None:
@@ -93,8 +95,8 @@ class Ledger:
                 cost.times += times
                 return
             account.costs[key] = _Cost(source, name, terms, times)
-            if id(terms) not in self._checked:
-                self._check(owner, name, terms)
+            if id(terms) not in self._costs:  # when they first come, so that what is wrong is said of that event
+                self._costs[id(terms)] = terms, self._costs_of(owner, name, terms)
 
     def records(self, modules: Iterable[ModuleFacts]) -> tuple[LayerRecord, ...]:
         """A record for each module, in the order given."""
@@ -102,6 +104,16 @@ class Ledger:
         own = {module.path: self._entries(module.path) for module in facts}
         subtrees = _subtrees({path: ops for path, (_, ops) in own.items()})
         return tuple([self._record(module, *own[module.path], subtrees[module.path]) for module in facts])
+
+    def total(self, modules: Iterable[ModuleFacts]) -> OpCount:
+        """The sum of what the records of these modules cost."""
+        times: dict[int, int] = {}
+        for module in modules:
+            account = self._accounts.get(module.path)
+            if account is not None:
+                for (_, terms), cost in account.costs.items():
+                    times[terms] = times.get(terms, 0) + cost.times
+        return weighted((cost, calls) for terms, calls in times.items() for cost in self._costs[terms][1])
 
     def _record(self, module: ModuleFacts, entries: tuple[Entry, ...], ops: OpCount, subtree: OpCount) -> LayerRecord:
         path, kind, bases, aliases, params = module
@@ -127,39 +139,42 @@ class Ledger:
 
     def _added(self, costs: Iterable[_Cost]) -> _Own:
         times: dict[tuple[str, str, Term], int] = {}
+        prices: dict[tuple[str, str, Term], OpCount] = {}
         for cost in costs:
-            for term in cost.terms:
+            for term, price in zip(*self._costs[id(cost.terms)]):
                 key = cost.source, cost.name, term
                 times[key] = times.get(key, 0) + cost.times
+                prices[key] = price
         entries = tuple(
-            Entry(source, name, term, calls, self._costs[term] if calls == 1 else self._costs[term] * calls)
-            for (source, name, term), calls in times.items()
+            Entry(source, name, term, calls, price if calls == 1 else price * calls)
+            for ((source, name, term), calls), price in zip(times.items(), prices.values())
         )
         return entries, added([entry.ops for entry in entries])
 
-    def _check(self, owner: str, name: str, terms: tuple[Term, ...]) -> None:
-        """Work out what terms cost when they first come, so that what is wrong with them is said of that event."""
-        self._checked[id(terms)] = terms
-        for term in terms:
-            if term not in self._costs:
-                try:
-                    self._costs[term] = _cost(term, self._convention, find(term.formula))
-                except RuleError as error:
-                    raise RuleError(f"{name} at {owner or 'the top'}: {error}") from error
+    def _costs_of(self, owner: str, name: str, terms: tuple[Term, ...]) -> tuple[OpCount, ...]:
+        try:
+            return tuple(map(self._cost, terms))
+        except RuleError as error:
+            raise RuleError(f"{name} at {owner or 'the top'}: {error}") from error
 
+    def _cost(self, term: Term) -> OpCount:
+        """What a term costs by the formula that has its name now.
 
-@lru_cache(maxsize=65_536)
-def _cost(term: Term, convention: Convention, _formula: Formula) -> OpCount:
-    """What a term costs by the formula that has its name now.
-
-    Raises:
-        RuleError: it costs a part of an operation, or less than none.
-    """
-    cost = evaluate(term, convention)
-    for figure, count in cost.to_dict().items():
-        if not isinstance(count, int) or count < 0:
-            raise RuleError(f"{term} has {count!r} {figure}, and a count is a whole number of 0 or more")
-    return cost
+        Raises:
+            RuleError: it costs a part of an operation, or less than none.
+        """
+        formula = find(term.formula)
+        known = self._worked_out.get(term)
+        if known is not None and known[0] is formula:
+            return known[1]
+        cost = evaluate(term, self._convention)
+        for figure, count in cost.to_dict().items():
+            if not isinstance(count, int) or count < 0:
+                raise RuleError(f"{term} has {count!r} {figure}, and a count is a whole number of 0 or more")
+        if len(self._worked_out) >= LIMIT:
+            self._worked_out.clear()
+        self._worked_out[term] = formula, cost
+        return cost
 
 
 _NEVER_CALLED = _Account()

@@ -5,7 +5,7 @@ Nothing here knows torch, a formula or a model.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from operator import attrgetter
 from typing import Any, Literal, NamedTuple, TypeAlias
@@ -119,6 +119,18 @@ def added(counts: Sequence[OpCount]) -> OpCount:
     OpCount(additions=3, comparisons=3)
     """
     return counts[0] if len(counts) == 1 else OpCount(*map(sum, zip(*map(_SIX, counts))))
+
+
+def weighted(counts: Iterable[tuple[OpCount, int]]) -> OpCount:
+    """The sum of counts that came so many times each.
+
+    >>> weighted([(OpCount(additions=1), 3), (OpCount(additions=2, comparisons=3), 2)])
+    OpCount(additions=7, comparisons=6)
+    """
+    sums = [0] * len(FIGURES)
+    for count, times in counts:
+        sums = [total + figure * times for total, figure in zip(sums, _SIX(count))]
+    return OpCount(*sums)
 
 
 def _digits(value: Number) -> str:

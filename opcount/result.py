@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import difflib
-import fnmatch
-import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from opcount.choosing import chooser
 from opcount.errors import UnknownLayerError
-from opcount.figures import Figures
+from opcount.figures import Figures, grouped
 from opcount.occupancy import Memory
 from opcount.ops import Convention, Execution, OpCount, Phase, Term, added
 
@@ -148,6 +147,24 @@ class Profile(Figures):
     execution_record: Execution = field(default=Execution("real"))
     memory: Memory | None = None
 
+    @classmethod
+    def folded_later(
+        cls, fold: Callable[[], tuple[LayerRecord, ...]], *, ops: OpCount, params: int, **others: Any
+    ) -> Profile:
+        """A profile whose records are put together when they are first asked for: its figures need none of them.
+
+        ``fold`` makes them: it cannot fail, and each call returns the same. ``ops`` and ``params`` are their sums, and
+        ``others`` the fields beside ``layers``.
+        """
+        profile = cls(layers=(), **others)
+        del profile.__dict__["layers"]
+        profile.__dict__.update(ops=ops, params=params, _fold=fold)
+        return profile
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All of it, put together: what is pickled or copied asks for nothing later."""
+        return {**vars(self), "layers": self.layers, "_fold": None}
+
     @cached_property
     def ops(self) -> OpCount:
         """The six figures of the whole, the sum over the layers."""
@@ -217,17 +234,17 @@ class Profile(Figures):
     @cached_property
     def by_type(self) -> dict[str, OpCount]:
         """Costs by the type of the module they belong to."""
-        return _grouped((record.type, record.ops) for record in self.layers)
+        return grouped((record.type, record.ops) for record in self.layers)
 
     @cached_property
     def by_operator(self) -> dict[str, OpCount]:
         """Costs by the layer type, function or operator that was counted."""
-        return _grouped((entry.name, entry.ops) for entry in self._entries())
+        return grouped((entry.name, entry.ops) for entry in self._entries())
 
     @cached_property
     def by_dtype(self) -> dict[str, OpCount]:
         """Costs by the element type of the arithmetic."""
-        return _grouped((entry.term.dtype, entry.ops) for entry in self._entries())
+        return grouped((entry.term.dtype, entry.ops) for entry in self._entries())
 
     def __getitem__(self, path: str) -> LayerRecord:
         """The record of the module at ``path``, or registered there under another name.
@@ -264,7 +281,7 @@ class Profile(Figures):
         """
         if not isinstance(what, (type, str)):
             raise UnknownLayerError(f"layers are chosen by a class, a name or a glob on paths, not by {what!r}")
-        chosen = _chooser(what, self.layers)
+        chosen = chooser(what, self.layers)
         kept = tuple(record for record in self.layers if chosen(record))
         if not kept:
             name = what if isinstance(what, str) else what.__name__
@@ -370,30 +387,15 @@ class Profile(Figures):
             yield from record.entries
 
 
-def _grouped(pairs: Iterable[tuple[str, OpCount]]) -> dict[str, OpCount]:
-    groups: dict[str, OpCount] = {}
-    for name, ops in pairs:
-        if ops:
-            groups[name] = groups.get(name, OpCount()) + ops
-    return groups
+class _Layers:
+    """``Profile.layers`` as long as an instance has none of its own: they are put together then, and kept."""
+
+    def __get__(self, profile: Profile, owner: type[Profile]) -> tuple[LayerRecord, ...]:
+        fold = vars(profile).get("_fold")
+        if fold is not None:  # else another thread has been here meanwhile
+            vars(profile).update(layers=fold(), _fold=None)
+        layers: tuple[LayerRecord, ...] = vars(profile)["layers"]
+        return layers
 
 
-def _chooser(what: type | str, layers: tuple[LayerRecord, ...]) -> Callable[[LayerRecord], bool]:
-    if not isinstance(what, str):
-        name = f"{what.__module__}.{what.__qualname__}"
-        return lambda record: name in record.bases
-    wanted = {what.casefold(), _without_dimension(what)}
-
-    def is_type(record: LayerRecord) -> bool:
-        return any(
-            name.casefold() in wanted or _without_dimension(name) in wanted
-            for name in (record.type, *(base.rpartition(".")[2] for base in record.bases))
-        )
-
-    if any(is_type(record) for record in layers):
-        return is_type
-    return lambda record: any(fnmatch.fnmatchcase(path, what) for path in (record.path, *record.aliases))
-
-
-def _without_dimension(name: str) -> str:
-    return re.sub(r"[123]d$", "", name.casefold())
+Profile.layers = _Layers()  # type: ignore[assignment]  # after the class: a field's value there would be its default

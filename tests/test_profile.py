@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 import threading
 from collections import OrderedDict
 from dataclasses import replace
@@ -219,3 +221,34 @@ def test_a_million_by_a_million() -> None:
     counted = profile(model, (2**30, 2**20))
     assert counted.macs == 2**70
     assert counted.additions == 2**70 - 2**50
+
+
+def test_rows_are_put_together_when_they_are_looked_at() -> None:
+    def count() -> Profile:
+        return profile(Depthwise(), (1, 1, 28, 28))
+
+    counted = count()
+    figures = counted.ops, counted.params  # before any row
+    assert figures == (sum((row.ops for row in counted.layers), OpCount()), sum(row.params for row in counted.layers))
+    assert counted.layers is counted.layers
+    rows = counted.layers
+    assert [count().layers, replace(count(), model="x").layers, copy.copy(count()).layers] == [rows] * 3
+    assert pickle.loads(pickle.dumps(count())).layers == rows
+    assert replace(count(), execution_record=counted.execution_record) == counted
+
+
+def test_rows_may_be_looked_at_by_many_threads_at_once() -> None:
+    counted = profile(Depthwise(), (1, 1, 28, 28))
+    start = threading.Barrier(8)
+
+    def look(seen: list[object]) -> None:
+        start.wait()
+        seen.append(counted.layers)
+
+    seen: list[object] = []
+    threads = [threading.Thread(target=look, args=(seen,)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert seen == [counted.layers] * 8

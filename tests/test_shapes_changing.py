@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import gc
+import inspect
 import weakref
 from typing import Any
 
@@ -97,6 +98,67 @@ def test_a_layer_given_another_forward_costs_what_that_does() -> None:
     by_shapes, real = (profile(Changing(replace), (1, 3, 8, 8), execution=how) for how in ("shapes", "real"))
     assert by_shapes.ops == real.ops
     assert by_shapes.additions == 3 * 64 * 3 * 27 + 3 * 64  # three convolutions with bias, one addition
+
+
+class Block(nn.Module):
+    """A block that a model may give another forward."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Linear(4, 4, bias=False)
+
+    def forward(self, x: torch.Tensor, *, twice: bool = False) -> torch.Tensor:
+        x = self.inner(x)
+        return self.inner(x) if twice else x
+
+    def thrice(self, x: torch.Tensor) -> torch.Tensor:
+        return self.inner(self.inner(self.inner(x))) + 1
+
+
+class Around(nn.Module):
+    """A block that is called, with something done to it before."""
+
+    def __init__(self, change: Any) -> None:
+        super().__init__()
+        self.change, self.block = change, Block()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.change(self)
+        return self.block(self.block(x))
+
+
+def test_a_block_given_another_forward_has_the_rows_of_that() -> None:
+    def replace(model: Any) -> None:
+        model.block.forward = model.block.thrice
+
+    by_shapes, real = (profile(Around(replace).eval(), (2, 4), execution=how) for how in ("shapes", "real"))
+    assert by_shapes.layers == real.layers
+    assert by_shapes["block"].calls == 2
+    assert by_shapes["block"].ops.additions == 2 * 2 * 4
+    assert by_shapes.macs == 6 * 2 * 4 * 4
+
+
+def look(model: Any) -> None:
+    """Look at a block's forward, and run it without calling the block."""
+    forward = model.block.forward
+    assert list(inspect.signature(forward).parameters) == ["x", "twice"]
+    assert forward.__name__ == "forward"
+    assert forward.__self__ is model.block
+    assert forward(torch.zeros(2, 4), twice=True).shape == (2, 4)
+
+
+def test_a_forward_is_what_it_is_to_those_that_look_at_it() -> None:
+    counted = profile(Around(look).eval(), (2, 4), execution="shapes")
+    assert (counted["block"].calls, counted["block.inner"].calls) == (2, 4)
+
+
+def test_a_block_that_is_copied_within_the_forward_counts() -> None:
+    def twin(model: Any) -> None:
+        model.block = copy.deepcopy(model.block)
+
+    counted = profile(Around(twin).eval(), (2, 4), execution="shapes")
+    assert counted.macs == 2 * 2 * 4 * 4
+    assert counted["block"].calls == 2
 
 
 def test_a_layer_with_a_helper_of_its_own_is_not_like_the_others() -> None:

@@ -120,7 +120,10 @@ def layer_rule(layer: nn.Module) -> Rule | None:
     own = layer.__dict__
     if "forward" in own and not getattr(own["forward"], "stands_for_own_forward", False):
         return None
-    return None if found.helpers and any(name in own for name in found.helpers) else found
+    for name in found.helpers:
+        if name in own:
+            return None
+    return found
 
 
 @lru_cache(maxsize=4096)

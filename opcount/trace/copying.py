@@ -25,7 +25,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 from torch.utils.hooks import RemovableHandle
 
-from opcount.trace.layout import blank, layout, module_maker, slots
+from opcount.trace.layout import PLAINLY_SHARED, blank, layout, module_maker, slots
 from opcount.trace.sight import Observing
 from opcount.trace.standins import StandIns, stand_in
 from opcount.trace.vacancy import Vacant
@@ -38,7 +38,6 @@ _SHARED = (
 )
 """Immutable, or never changed by a forward."""
 
-_QUICKLY_SHARED = frozenset({type(None), bool, int, float, str, torch.dtype, torch.device, type})
 _TABLES = frozenset({dict, collections.OrderedDict, set, list})
 
 _COPIED_STDLIB = (types.SimpleNamespace, argparse.Namespace)
@@ -166,7 +165,9 @@ class Copier:
     def _fill_module(self, module: nn.Module, new: nn.Module, path: str) -> None:
         """As :meth:`_fill`, for the many attributes a module has of which few need copying."""
         own = module.__dict__
-        if isinstance(own.get("forward"), Observing):  # what an outer count has put there is none of this one's
+        if "forward" in own and isinstance(
+            own["forward"], Observing
+        ):  # what an outer count has put there is none of this one's
             own = {name: value for name, value in own.items() if name != "forward"}
         attributes = own.copy()
         names = layout(own)
@@ -174,11 +175,14 @@ class Copier:
             attributes.update(self.vacant.tables)  # of hooks, eleven to a module, nearly always empty
         else:
             attributes.update((name, self._hooks(name, own[name], path)) for name in names.table_names)
-        for name, value in zip(names.other_names, names.others(own)):
+        for name in names.to_copy(own):
+            value = own[name]
             kind = type(value)
-            if kind in _QUICKLY_SHARED or (kind is tuple and _QUICKLY_SHARED.issuperset(map(type, value))):
+            if kind is tuple and PLAINLY_SHARED.issuperset(map(type, value)):
                 continue
-            if kind in _TABLES and not value:
+            if kind is list and PLAINLY_SHARED.issuperset(map(type, value)):
+                attributes[name] = self.memo[id(value)] = value.copy()
+            elif kind in _TABLES and not value:
                 attributes[name] = self.memo[id(value)] = kind()
             elif name == "_modules":
                 attributes[name] = self.memo[id(value)] = children = kind()
@@ -193,7 +197,9 @@ class Copier:
         if "_compiled_call_impl" in attributes:
             attributes["_compiled_call_impl"] = None  # compiled for the original, and bound to it
         object.__setattr__(new, "__dict__", attributes)
-        self._fill_slots(module, new, path)
+        own_kind: Any = type(module)
+        if slots(own_kind):
+            self._fill_slots(module, new, path)
 
     def _hooks(self, name: str, table: Any, path: str) -> Any:
         """The copy of a table of hooks, without those that are no part of the model's forward."""

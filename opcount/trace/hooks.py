@@ -47,10 +47,11 @@ def attach(modules: Iterable[tuple[str, nn.Module]], observer: Observer) -> None
 
 
 def _attach(path: str, module: nn.Module, observer: Observer) -> None:
-    for key, hook in module._forward_pre_hooks.items():
-        if isinstance(hook, _RECOMPUTING):
-            module._forward_pre_hooks[key] = _owned(hook, observer)
-    leave_lazy_alone(module)
+    if module._forward_pre_hooks:
+        for key, hook in module._forward_pre_hooks.items():
+            if isinstance(hook, _RECOMPUTING):
+                module._forward_pre_hooks[key] = _owned(hook, observer)
+        leave_lazy_alone(module)
     if getattr(module.__dict__.get("forward"), "stands_for_own_forward", False):
         return  # it tells the observer itself
     if module_calls._global_forward_hooks and "forward" not in module.__dict__:

@@ -16,11 +16,17 @@ import torch
 from opcount.trace.vacancy import HOOK_TABLES, SHAREABLE
 from opcount.trace.wrapping import own_class, wraps
 
+PLAINLY_SHARED = frozenset({type(None), bool, int, float, str, torch.dtype, torch.device, type})
+"""What has nothing in it that could change."""
+
 Reader = Callable[[dict[str, Any]], tuple[Any, ...]]
 
 
 class Layout(NamedTuple):
-    """A module's attributes: its tables of hooks, all others, and the public ones of these with ``training``."""
+    """A module's attributes: its tables of hooks, all others, and the public ones of these with ``training``.
+
+    ``uncommon`` has the names of the others whose values are not of plain types, for the types that were met.
+    """
 
     table_names: tuple[str, ...]
     usual_tables: bool
@@ -28,6 +34,17 @@ class Layout(NamedTuple):
     other_names: tuple[str, ...]
     others: Reader
     public: Reader
+    uncommon: dict[tuple[type, ...], tuple[str, ...]]
+
+    def to_copy(self, own: dict[str, Any]) -> tuple[str, ...]:
+        """The names of what a copy cannot share at a glance, its tables of hooks aside."""
+        kinds = tuple(map(type, self.others(own)))
+        found = self.uncommon.get(kinds)
+        if found is None:
+            found = tuple(name for name, kind in zip(self.other_names, kinds) if kind not in PLAINLY_SHARED)
+            if len(self.uncommon) < 256:
+                self.uncommon[kinds] = found
+        return found
 
 
 _LAYOUTS: dict[tuple[str, ...], Layout] = {}
@@ -42,7 +59,7 @@ def layout(own: dict[str, Any]) -> Layout:
         others = tuple(name for name in names if name not in HOOK_TABLES)
         usual = SHAREABLE and len(tables) == len(HOOK_TABLES)
         public = (name for name in others if name[:1] != "_" and name != "forward")
-        found = Layout(tables, usual, _reader(tables), others, _reader(others), _reader(("training", *public)))
+        found = Layout(tables, usual, _reader(tables), others, _reader(others), _reader(("training", *public)), {})
         if len(_LAYOUTS) < 4096:
             _LAYOUTS[names] = found
     return found

@@ -11,10 +11,11 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from functools import lru_cache
+from types import FunctionType
 from typing import Any, Protocol
 
 import torch
-from torch import nn
+from torch import fx, nn
 from torch.nn.modules import module as module_calls
 
 from opcount.answers import ANSWERS, layer_answer
@@ -23,9 +24,10 @@ from opcount.rules import layer_rule
 from opcount.rules.registry import LAYERS
 from opcount.trace import hooks
 from opcount.trace.answering import OperatorAnswerer
-from opcount.trace.describe import KEPT, describe_call
+from opcount.trace.describe import describe_call
+from opcount.trace.following import Interpreted
 from opcount.trace.guard import nothing_compiled, process_state_kept
-from opcount.trace.likeness import Likeness, likeness
+from opcount.trace.likeness import looks
 from opcount.trace.memory import MEMORY, Remembered
 from opcount.trace.observer import Collector, Observer, transformed
 from opcount.trace.recalling import FunctionAnswerer
@@ -87,7 +89,8 @@ def run_shapes(
     """
     observer = ShapesObserver(collector, layer_rules=layer_rules, undecided=undecided)
     modules = skeleton.modules
-    standing = _stub(modules, observer, layer_rules)
+    vacant = skeleton.copier.vacant
+    standing = _stub(modules, observer, layer_rules, watched=vacant is not None)
     hooks.attach(modules, observer)
     begin = time.perf_counter()
     with (
@@ -100,8 +103,9 @@ def run_shapes(
     ):
         _refuse_autocast()
         call(skeleton.model, args, kwargs, observer)
-    for each in standing:
-        each.retire()
+    stood = [each.retire() for each in standing]
+    if vacant is not None and not all(stood):
+        vacant.occupied = True  # by a forward of the model's own choosing, whose calls nobody has seen
     return Execution("shapes", seconds=time.perf_counter() - begin)
 
 
@@ -114,13 +118,12 @@ class Stub(Watch):
     It sits inside all hooks and is told what they made of the arguments, so it does what our own hooks would do.
     """
 
-    __slots__ = ("answer", "likeness")
+    __slots__ = ("answer",)
     observer: ShapesObserver
 
     def __init__(self, path: str, module: nn.Module, answer: Any, observer: ShapesObserver) -> None:
-        super().__init__(path, module, observer)
-        self.answer = answer
-        self.likeness: Likeness | None = None
+        self.path, self.observer, self.module, self.answer = path, observer, module, answer
+        module.__dict__["forward"] = self
 
     def run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """What the layer would return."""
@@ -134,22 +137,20 @@ class Stub(Watch):
 
     def _known(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Remembered | None:
         """The answer and its terms: remembered of a layer just like this one, or worked out."""
-        like = self.likeness
-        if like is None or not like.holds():
-            if layer_rule(self.module) is None:
-                return None
-            like = self.likeness = likeness(self.module)
-        looks = None if kwargs or like is None else like.looks
-        if looks is not None and len(args) == 1 and type(args[0]) is torch.Tensor:
-            known: Remembered | None = MEMORY.get((looks, args[0].__dict__.get(KEPT)))
-            if known is not None:
-                return known
+        if layer_rule(self.module) is None:
+            return None
         given = describe_call(args, kwargs)
-        key = None if looks is None else (looks, *given[0])
-        known = None if key is None else MEMORY.get(key)
+        key = None if kwargs else looks(self.module)
+        if key is None:
+            return self._worked_out(*given)
+        key = *key, *given[0]
+        try:
+            known: Remembered | None = MEMORY.get(key)
+        except TypeError:  # a list somewhere inside
+            return self._worked_out(*given)
         if known is None:
             known = self._worked_out(*given)
-            if known is not None and key is not None:
+            if known is not None:
                 MEMORY.put(key, known)
         return known
 
@@ -169,8 +170,10 @@ _is_grad_enabled = torch.is_grad_enabled
 _is_autocast_enabled = torch._C._is_any_autocast_enabled
 
 
-def _stub(modules: Iterable[tuple[str, nn.Module]], observer: ShapesObserver, layer_rules: bool) -> list[Watch]:
-    """Stand where a layer is called in PyTorch's own way; hooks on all modules at once would see too much."""
+def _stub(
+    modules: Iterable[tuple[str, nn.Module]], observer: ShapesObserver, layer_rules: bool, *, watched: bool
+) -> list[Watch]:
+    """Stand where a module is called in PyTorch's own way; hooks on all modules at once would see too much."""
     standing: list[Watch] = []
     if nn.Module.__call__ is not _CALL or nn.Module._call_impl is not _CALL_IMPL or any(map(len, _GLOBAL_HOOKS)):
         return standing
@@ -180,8 +183,9 @@ def _stub(modules: Iterable[tuple[str, nn.Module]], observer: ShapesObserver, la
         answer = _stub_answer(kind, kind.__call__, kind._call_impl, kind.forward, registered)
         if answer is None or "forward" in module.__dict__:
             continue
-        if answer is _CHAIN:
-            standing.append(Watch(path, module, observer))
+        if answer is _RUNS:
+            if watched:
+                standing.append(Watch(path, module, observer))
         elif layer_rules:
             standing.append(Stub(path, module, answer, observer))
     return standing
@@ -193,15 +197,19 @@ _GLOBAL_HOOKS: tuple[Any, ...] = (
 )
 
 
-_CHAIN = nn.Sequential.forward
+_RUNS = object()
 
 
 @lru_cache(maxsize=4096)
 def _stub_answer(kind: Any, call: Any, call_impl: Any, forward: Any, registered: int) -> Any:
-    """What answers for modules of a class; the forward of a chain for those that run it."""
+    """What answers for modules of a class; ``_RUNS`` for those that nothing answers for, which are watched."""
     if call is not _CALL or call_impl is not _CALL_IMPL:
         return None
-    return layer_answer(kind) or (_CHAIN if forward is _CHAIN else None)
+    answer = layer_answer(kind)
+    if answer is not None:
+        return answer
+    follows_a_graph = issubclass(kind, (fx.GraphModule, Interpreted))
+    return _RUNS if isinstance(forward, FunctionType) and not follows_a_graph else None
 
 
 def _refuse_autocast() -> None:

@@ -115,23 +115,26 @@ class StandIns(dict[str, Any]):
     plain ``dict(...)`` of it) the tensors that were not made look like None, never like the model's own.
     """
 
+    __slots__ = ("_make", "_originals", "looks", "plain")
+
     def __init__(self, originals: Mapping[str, Any], make: Callable[[Any], Any]) -> None:
         super().__init__(dict.fromkeys(originals))
         self._originals = dict(originals)
         self._make = make
         looks: list[Any] = []
-        self.plain = True
+        plain = True
         for tensor in originals.values():
             if tensor is None:
                 looks.append(None)
-            elif type(tensor) in _PLAIN:
-                looks.append((tensor.shape, tensor.dtype))
-                self.plain = self.plain and tensor.layout is _STRIDED
-            else:
-                self.plain = False
+                continue
+            if type(tensor) not in _PLAIN:
+                plain = False
                 if is_lazy(tensor):
                     break
-                looks.append((tensor.shape, tensor.dtype))
+            elif tensor.layout is not _STRIDED:
+                plain = False
+            looks.append((tensor.shape, tensor.dtype))
+        self.plain = plain
         self.looks: tuple[Any, ...] | None = tuple(looks)
         if len(looks) < len(originals):
             for name, tensor in originals.items():

@@ -78,7 +78,7 @@ class Vacant:
 
     Attributes:
         tables: those tables by the names that modules have for them.
-        occupied: whether something was to be put into one.
+        occupied: whether something was to be put into one, or in the place of what tells of a module's forward.
     """
 
     def __init__(self) -> None:

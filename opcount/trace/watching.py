@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from types import CodeType
+from inspect import Signature, signature
+from types import CodeType, MethodType
 from typing import Any
 
 from torch import nn
@@ -22,7 +23,7 @@ _CALLER_IDS = frozenset(map(id, _CALLERS))  # a code's own hash is worked out of
 
 
 class Standing(Observing):
-    """Stands where a module's forward is looked up, until it retires."""
+    """Stands where a module's forward is looked up, until it retires. What is asked of it the forward answers."""
 
     __slots__ = ("module",)
     stands_for_own_forward = True
@@ -31,19 +32,28 @@ class Standing(Observing):
         self.module = module
         module.__dict__["forward"] = self
 
-    def retire(self) -> None:
-        """Leave the module, which holds this, and which this holds."""
-        self.module.__dict__.pop("forward", None)
+    def __getattr__(self, name: str) -> Any:
+        if name == "module":  # a copy of this that is not filled yet
+            raise AttributeError(name)
+        return getattr(MethodType(type(self.module).forward, self.module), name)
+
+    @property
+    def __signature__(self) -> Signature:
+        return signature(MethodType(type(self.module).forward, self.module))
+
+    def retire(self) -> bool:
+        """Leave the module, which holds this, and which this holds. Returns whether it still stood there."""
+        return self.module.__dict__.pop("forward", None) is self
 
 
 class Watch(Standing):
-    """Tells when the forward of a chain of modules runs: hooks take longer. Only a call of the module counts as one."""
+    """Tells when a module's forward runs: hooks take longer. Only a call of the module counts as one."""
 
     __slots__ = ("observer", "path")
 
     def __init__(self, path: str, module: nn.Module, observer: Observer) -> None:
-        super().__init__(module)
-        self.path, self.observer = path, observer
+        self.path, self.observer, self.module = path, observer, module
+        module.__dict__["forward"] = self
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """What the forward returns."""

@@ -80,8 +80,8 @@ def of_process() -> Print:
 def differences(before: Print, after: Print) -> list[str]:
     """What is other than it was, by name.
 
-    A thread of an earlier test that ended meanwhile, or a file of one that the collector closed, is nothing left behind;
-    a thread or a file that is new is told by its name.
+    A thread of an earlier test that ended meanwhile, or a file of one that the collector closed, is nothing left
+    behind; a thread or a file that is new is told by its name.
     """
     changed = {name for name in (*before, *after) if before.get(name, _ABSENT) != after.get(name, _ABSENT)}
     for kind in changed & _MAY_END:
