@@ -3,7 +3,9 @@
     python -m benchmarks.speed [--models torchvision:resnet50 timm:vit_small_patch16_224] [--rounds 9] [--write]
 
 One process, one thread, the model on the meta device for all (weights play no part), runs of all interleaved, the
-median of each. "Cold" is a count that remembers nothing of earlier ones, "warm" any later one. PyTorch's own counter is
+median of each. "Cold" is a count that remembers nothing of earlier ones, "warm" any later one: until its figures are
+there. "Rows" is a warm count with the record of every layer, which is made when it is first asked for. PyTorch's own
+counter is
 always there; the others are those that are installed and run on the meta device (fvcore, ptflops, torchinfo, calflops,
 thop), and of these the fastest is shown. Some of them leave functions of PyTorch replaced, or buffers and hooks on the
 model: each is asked in a process of its own, forked from this one right after.
@@ -17,7 +19,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import json
+import re
 import statistics
 import subprocess
 import sys
@@ -25,6 +29,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -83,16 +88,20 @@ def compare(name: str, rounds: int) -> dict[str, float]:
         with FlopCounterMode(display=False):
             model(*args, **kwargs)
 
-    def opcount() -> None:
-        profile(model, inputs)
+    def opcount() -> int:
+        return profile(model, inputs).total
+
+    def rows() -> int:
+        return len(profile(model, inputs).layers)
 
     with torch.no_grad():
         forward()
         flop_counter()
         opcount()
         MEMORY.clear()
+        gc.collect()
         cold = measured(opcount)
-        ways = {"forward": forward, "FlopCounterMode": flop_counter, "warm": opcount}
+        ways = {"forward": forward, "FlopCounterMode": flop_counter, "warm": opcount, "rows": rows}
         times: dict[str, list[float]] = {way: [] for way in ways}
         for _ in range(rounds):
             for way, call in ways.items():
@@ -103,9 +112,9 @@ def compare(name: str, rounds: int) -> dict[str, float]:
 
 
 HEAD = (
-    "| model | forward | FlopCounterMode | fastest peer | opcount, warm | cold | warm / forward | cold / forward | "
-    "FlopCounterMode / warm | fastest peer / warm |",
-    "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
+    "| model | forward | FlopCounterMode | fastest peer | opcount, warm | rows | cold | warm / forward | "
+    "cold / forward | FlopCounterMode / warm | fastest peer / warm |",
+    "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
 )
 
 
@@ -116,7 +125,8 @@ def row(name: str, found: dict[str, float]) -> str:
     warm, forward = found["warm"], found["forward"]
     cells = [
         *(f"{forward:.1f} ms", f"{found['FlopCounterMode']:.1f} ms", f"{fastest} {peers[fastest]:.1f} ms"),
-        *(f"{warm:.1f} ms", f"{found['cold']:.1f} ms", f"{warm / forward:.2f}", f"{found['cold'] / forward:.2f}"),
+        *(f"{found[way]:.1f} ms" for way in ("warm", "rows", "cold")),
+        *(f"{warm / forward:.2f}", f"{found['cold'] / forward:.2f}"),
         *(f"{found['FlopCounterMode'] / warm:.1f}", f"{peers[fastest] / warm:.1f}"),
     ]
     return f"| {name} | " + " | ".join(cells) + " |"
@@ -136,8 +146,6 @@ LLAMA = {
 
 def llama(way: str, rounds: int) -> dict[str, float]:
     """Milliseconds of one way to go through 8,192 tokens, and the MiB it took above the imports and the model."""
-    import resource
-
     from transformers import LlamaConfig, LlamaForCausalLM
 
     with torch.device("meta"):
@@ -146,17 +154,24 @@ def llama(way: str, rounds: int) -> dict[str, float]:
 
     def run() -> None:
         if way == "opcount":
-            profile(model, tokens)
+            profile(model, tokens).total  # noqa: B018  # that is what takes time
             return
         with torch.no_grad(), FlopCounterMode(display=False) if way == "FlopCounterMode" else contextlib.nullcontext():
             model(tokens)
 
     profile(nn.Linear(2, 2), (1, 2))  # what is imported when something is first counted
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    gc.collect()
+    Path("/proc/self/clear_refs").write_text("5")  # the peak so far is that of the imports: begin anew
+    before = resident("VmRSS")
     first = measured(run)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     times = [measured(run) for _ in range(rounds)]
-    return {"cold": first, "warm": statistics.median(times), "memory": (peak - before) / 1024}
+    return {"cold": first, "warm": statistics.median(times), "memory": resident("VmHWM") - before}
+
+
+def resident(field: str) -> float:
+    """MiB of this process in memory, now (``VmRSS``) or at most (``VmHWM``), as Linux tells it."""
+    status = Path("/proc/self/status").read_text()
+    return int(re.search(rf"^{field}:\s+(\d+) kB", status, re.MULTILINE)[1]) / 1024  # type: ignore[index]
 
 
 def largest(rounds: int) -> Iterator[str]:
@@ -230,7 +245,7 @@ def command_line(rounds: int = 5) -> str:
 def counting(model: nn.Module, size: tuple[int, ...], rounds: int) -> float:
     """Median milliseconds of a warm count."""
     profile(model, size)
-    return statistics.median(measured(partial(profile, model, size)) for _ in range(rounds))
+    return statistics.median(measured(lambda: profile(model, size).total) for _ in range(rounds))
 
 
 def sections(rounds: int) -> Iterator[str]:
