@@ -81,6 +81,11 @@ class Ledger:
         self._charge(path, "layer", name, terms, "forward", 1)
         self.leave(path, call)
 
+    def on_repeat(self, path: str, events: Iterable[tuple[str, str, Call, tuple[Term, ...] | None]]) -> None:
+        """A function did in a module's forward what it had done before."""
+        for source, name, _, terms in events:
+            self._charge(path, source, name, terms, "forward", 1)
+
     def _charge(
         self, owner: str, source: str, name: str, terms: tuple[Term, ...] | None, phase: str, times: int
     ) -> None:

@@ -14,6 +14,7 @@ from unittest import mock
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 from torchvision import models
 from torchvision.models.swin_transformer import SwinTransformer
@@ -25,6 +26,26 @@ from opcount.trace.answering import OperatorAnswerer
 def small_swin() -> nn.Module:
     """Shifted windows, masks and merging, in four blocks."""
     return SwinTransformer([4, 4], 24, [2, 2], [2, 4], [7, 7], num_classes=10)
+
+
+class Normalized(nn.BatchNorm2d):
+    """A normalization with a forward of its own, and what may follow it, as libraries of models have it."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels)
+        self.dropped, self.activated = nn.Identity(), nn.ReLU()
+        self.scale = nn.Parameter(torch.ones(channels))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.1, self.eps)
+        past = torch.tensor([], dtype=x.dtype, device=x.device)
+        x = torch.cat((past, x.contiguous().to(x.dtype))) * self.scale.view(-1, 1, 1)
+        return self.activated(self.dropped(x))  # type: ignore[no-any-return]
+
+
+def normalized() -> nn.Module:
+    """Eight convolutions, each with that."""
+    return nn.Sequential(*(layer for _ in range(8) for layer in (nn.Conv2d(3, 3, 3), Normalized(3))))
 
 
 def work(model: nn.Module, size: tuple[int, ...], read: Callable[[Profile], object]) -> tuple[int, int]:
@@ -65,8 +86,17 @@ FIGURES, ROWS = attrgetter("total"), attrgetter("layers")
         (models.mobilenet_v3_small, ROWS, 12_100),
         (small_swin, FIGURES, 6_600),
         (small_swin, ROWS, 7_700),
+        (normalized, FIGURES, 3_200),
     ],
-    ids=["resnet18", "resnet18 rows", "mobilenet_v3_small", "mobilenet_v3_small rows", "swin", "swin rows"],
+    ids=[
+        "resnet18",
+        "resnet18 rows",
+        "mobilenet_v3_small",
+        "mobilenet_v3_small rows",
+        "swin",
+        "swin rows",
+        "normalized",
+    ],
 )
 def test_a_warm_count_does_no_more_than_it_did(build: Any, read: Any, python_calls: int) -> None:
     with torch.device("meta"):

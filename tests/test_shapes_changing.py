@@ -190,3 +190,66 @@ def test_nothing_of_a_clone_waits_for_the_garbage_collector() -> None:
         assert all(each() is None for each in born)
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("grad", [False, True])
+def test_a_parameter_given_data_of_another_shape_is_run(grad: bool) -> None:
+    def grow(model: Any) -> None:
+        with torch.set_grad_enabled(grad):
+            model.one.weight.data = torch.zeros(3, 3, 5, 5)
+
+    counted = profile(Changing(grow).eval(), (1, 3, 8, 8))
+    assert counted.execution == "real"
+    assert "data of another shape" in counted.execution_reason
+    before, after = 2 * 3 * 64 * 27, 3 * 36 * 75 + 3 * 36 * 27  # five taps instead of three leave 6 x 6
+    assert counted.multiplications == before + after
+
+
+def test_a_parameter_given_data_of_its_own_shape_is_not() -> None:
+    def renew(model: Any) -> None:
+        model.one.weight.data = model.one.weight.data * 2
+
+    by_shapes, real = (profile(Changing(renew), (1, 3, 8, 8), execution=how) for how in ("shapes", "real"))
+    assert by_shapes.layers == real.layers
+
+
+class Keeping(nn.Module):
+    """An identity, whose tensor is the very one that it was given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.same, self.weight = nn.Identity(), nn.Parameter(torch.randn(4))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y, pair, whole = self.same(x), self.same((x, x)), self.same(torch.arange(4, device=x.device))
+        y.unsqueeze_(0)
+        assert y is x
+        assert pair[0] is x
+        return x[0] * self.same(self.weight) + whole + self.same(input=x)[0]  # type: ignore[no-any-return]
+
+
+class Viewing(nn.Module):
+    """Views of a parameter, of which a gradient could be asked, and calls that change nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(4, 2).t())
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        scale, column = self.weight.t()[0], self.weight.reshape(4, 2)
+        assert scale.requires_grad
+        past = torch.tensor([], dtype=x.dtype, device=x.device)
+        x = torch.cat((past, x.contiguous().to(x.dtype).float()), dim=-1)
+        if x.contiguous() is not x:
+            x = x + 1
+        return (x.double() @ column.double()) * scale.to(torch.float64)
+
+
+@pytest.mark.parametrize("build", [Keeping, Viewing])
+def test_what_is_given_back_or_looked_at_counts_as_it_runs(build: Any) -> None:
+    model = build()
+    real = profile(model, (3, 4), execution="real")
+    for _ in range(3):
+        counted = profile(model, (3, 4), execution="shapes")
+        assert counted.ops == real.ops
+        assert [(row.path, row.sites, row.ops) for row in counted] == [(row.path, row.sites, row.ops) for row in real]

@@ -30,6 +30,13 @@ def elementwise(layer: Any, call: Call) -> TensorSpec | None:
     return _only_input(call)
 
 
+@answer(nn.Identity)
+def given_back(layer: Any, call: Call) -> TensorSpec | None:
+    """The tensor that it was given, itself."""
+    alone = len(call.args) == 1 and not call.kwargs and isinstance(call.args[0], TensorSpec)
+    return call.args[0] if alone else None
+
+
 @answer(nn.Softmax, nn.Softmin, nn.LogSoftmax)
 def along_a_dimension(layer: Any, call: Call) -> TensorSpec | None:
     """What it was given, if it has the dimension."""

@@ -128,7 +128,7 @@ class Copier:
 
     def _tensor(self, tensor: torch.Tensor, path: str) -> torch.Tensor:
         if self.shapes_only:
-            return stand_in(tensor)
+            return stand_in(tensor, described=True)
         if self.fake is not None:
             return self.fake(tensor)
         if is_distributed(tensor):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from opcount.ops import Call, Source, TensorSpec, Term, Tree
 
@@ -32,17 +32,21 @@ class Remembered:
     free: bool
 
 
+Happened: TypeAlias = tuple[Source, str, Call, tuple[Term, ...] | None]
+"""What an event is of, wherever it happens: source, name, call and terms."""
+
+
 @dataclass(frozen=True, slots=True)
 class Repeated:
     """What one function did under one signature, to be told and returned again.
 
     Attributes:
         output: what it returned: specs, strided specs, numbers of arguments.
-        events: source, name, call and terms of all that it was seen to do.
+        events: all that it was seen to do.
     """
 
     output: Tree
-    events: tuple[tuple[Source, str, Call, tuple[Term, ...] | None], ...]
+    events: tuple[Happened, ...]
 
 
 class Memory:

@@ -8,7 +8,7 @@ owns belongs to the module in whose forward it happened.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -21,6 +21,7 @@ from opcount.errors import OpCountError, RuleError
 from opcount.ops import Call, Event, Source, Term, Tree, tensors
 from opcount.rules import Rule, layer_rule
 from opcount.trace.describe import describe_call, described
+from opcount.trace.memory import Happened
 
 
 class Collector(Protocol):
@@ -41,9 +42,13 @@ def transformed() -> bool:
 
     What runs there is what operators below the transform see; a layer's or a function's own shapes do not tell.
     """
-    if torch.compiler.is_dynamo_compiling():  # which cannot look there
+    if _is_dynamo_compiling():  # which cannot look there
         return False
-    return torch._C._functorch.peek_interpreter_stack() is not None or forward_ad._current_level >= 0
+    return _peek_interpreter_stack() is not None or forward_ad._current_level >= 0
+
+
+_is_dynamo_compiling = torch.compiler.is_dynamo_compiling
+_peek_interpreter_stack = torch._C._functorch.peek_interpreter_stack
 
 
 @dataclass(slots=True)
@@ -200,6 +205,11 @@ class Observer:
         if self.recording is not None:
             self.recording.events.append(event)
         self.collector.on_event(event)
+
+    def repeated(self, events: Iterable[Happened]) -> None:
+        """What a function did once happens again."""
+        for source, name, call, terms in events:
+            self.recall(source, name, call, terms)
 
     def terms(
         self, name: str, rule: Rule, subject: Any, call: Call, path: str | None = None

@@ -24,7 +24,7 @@ from opcount.trace.describe import KEPT, STRIDES, describe, keep_spec, spec_of
 from opcount.trace.functions import FunctionObserver
 from opcount.trace.memory import MEMORY, Repeated
 from opcount.trace.observer import Observer, Recording, transformed
-from opcount.trace.standins import Blanks
+from opcount.trace.standins import Blanks, NeedsValues
 
 
 class _Argument(NamedTuple):
@@ -33,11 +33,12 @@ class _Argument(NamedTuple):
     number: int
 
 
-class _Strided(NamedTuple):
-    """A new tensor that is not contiguous."""
+class _Special(NamedTuple):
+    """A new tensor that is not contiguous, or of which a gradient can be asked: a view of a parameter."""
 
     spec: TensorSpec
-    strides: tuple[int, ...]
+    strides: tuple[int, ...] | None
+    requires_grad: bool
 
 
 class FunctionAnswerer(FunctionObserver):
@@ -51,7 +52,11 @@ class FunctionAnswerer(FunctionObserver):
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        if func in _NOT_REPEATED or torch._C._is_any_autocast_enabled() or torch.is_grad_enabled() or transformed():
+        if func in _NOT_REPEATED:
+            return func(*args, **(kwargs or {}))
+        if func == _SET_DATA:
+            _assigned(*args)
+        if torch._C._is_any_autocast_enabled() or torch.is_grad_enabled() or transformed():
             return super().__torch_function__(func, types, args, kwargs)
         observer = self.observer
         key = _signature(func, self.base, observer.owned, args, kwargs)
@@ -60,10 +65,9 @@ class FunctionAnswerer(FunctionObserver):
             with torch._C.DisableTorchFunction():
                 known = self._answered(key, func, args, kwargs or {})
         if known is not None:
-            for source, name, call, terms in known.events:
-                observer.recall(source, name, call, terms)
-            with torch._C.DisableTorchFunction(), torch._C._DisableTorchDispatch():
-                return self._returned(known.output, args)
+            if known.events:
+                observer.repeated(known.events)
+            return self._returned(known.output, args)
         if key is None:
             return super().__torch_function__(func, types, args, kwargs)
         return self._recorded(key, func, types, args, kwargs)
@@ -92,7 +96,7 @@ class FunctionAnswerer(FunctionObserver):
             output = super().__torch_function__(func, types, args, kwargs)
         finally:
             observer.recording = None
-        if not recording.operators or not recording.repeatable:
+        if not recording.repeatable or not (recording.operators or func in _SIGNED):
             if output is None and args and KEPT in getattr(args[0], "__dict__", ()):
                 keep_spec(args[0], None)  # it may have another shape now, as after an assignment of its data
             return output
@@ -109,10 +113,8 @@ class FunctionAnswerer(FunctionObserver):
             return self.blanks(recipe)
         if kind is _Argument:
             return args[recipe.number]
-        if kind is _Strided:
-            tensor = self.blanks(recipe.spec, recipe.strides)
-            tensor.__dict__[STRIDES] = recipe.strides
-            return tensor
+        if kind is _Special:
+            return self.blanks(*recipe)
         return None if recipe is None else kind(self._returned(item, args) for item in recipe)
 
 
@@ -120,6 +122,28 @@ _NOT_REPEATED: frozenset[Any] = frozenset(
     getattr(torch.Tensor, name).__get__  # asked for all the time, and no tensors
     for name in ("shape", "dtype", "device", "ndim", "requires_grad", "is_meta", "layout", "data", "grad")
 ) | {torch.Tensor.dim, torch.Tensor.size, torch.Tensor.numel, torch._assert}
+
+_SET_DATA: Any = vars(torch._C.TensorBase)["data"].__set__
+
+
+def _assigned(tensor: torch.Tensor, data: torch.Tensor) -> None:
+    """Forget the shape of a tensor that is given other data.
+
+    Raises:
+        NeedsValues: it is a parameter, and the layer that holds it would answer as it was.
+    """
+    with torch._C.DisableTorchFunction():
+        changes = tensor.shape != data.shape or tensor.dtype != data.dtype
+    if changes and isinstance(tensor, nn.Parameter):
+        raise NeedsValues("a parameter is given data of another shape or type")
+    keep_spec(tensor, None)
+
+
+_SIGNED: frozenset[Any] = frozenset(
+    getattr(torch.Tensor, name)
+    for name in ("to", "contiguous", "float", "double", "half", "bfloat16", "type_as", "flatten")
+) | {torch.tensor, torch.flatten}
+"""What returns an argument or a new tensor, and does no more than that even where no operator is seen."""
 
 _TENSORS = frozenset({torch.Tensor, nn.Parameter, nn.Buffer})
 _PLAIN = frozenset({type(None), bool, int, float, str, torch.dtype, torch.device, torch.layout, torch.memory_format})
@@ -139,10 +163,18 @@ def _signature(
         parts.append(dict)
         parts.extend(kwargs)
         met |= _sign(kwargs.values(), parts)
-    return tuple(parts) if met == _SHAPES else None
+    if met == _SHAPES or (func is torch.tensor and not met and len(parts) < 64 and _is_meta(kwargs)):
+        return tuple(parts)
+    return None
 
 
 _SHAPES, _OTHER = 1, 2
+
+
+def _is_meta(kwargs: dict[str, Any] | None) -> bool:
+    """Whether a new tensor is asked for on the device where there are no values."""
+    device = (kwargs or {}).get("device")
+    return device is not None and torch.device(device).type == "meta"
 
 
 def _sign(values: Iterable[Any], parts: list[Any]) -> int:
@@ -202,11 +234,12 @@ def _recipe(value: Any, args: tuple[Any, ...]) -> Tree:
     for number, argument in enumerate(args):
         if argument is value:
             return _Argument(number)
-    if kind is not torch.Tensor or not _is_plain(value) or value.requires_grad:
+    if kind is not torch.Tensor or not _is_plain(value):
         return NotImplemented
     spec = MEMORY.same(spec_of(value))
     keep_spec(value, spec)
-    if value.is_contiguous():
-        return spec
-    strides = value.__dict__[STRIDES] = value.stride()
-    return _Strided(spec, strides)
+    strides = None if value.is_contiguous() else value.stride()
+    if strides is not None:
+        value.__dict__[STRIDES] = strides
+    requires_grad = value.requires_grad
+    return spec if strides is None and not requires_grad else _Special(spec, strides, requires_grad)

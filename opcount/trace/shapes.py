@@ -19,6 +19,7 @@ from torch import fx, nn
 from torch.nn.modules import module as module_calls
 
 from opcount.answers import ANSWERS, layer_answer
+from opcount.answers.layers import given_back
 from opcount.ops import Call, Execution, Term, Tree
 from opcount.rules import layer_rule
 from opcount.rules.registry import LAYERS
@@ -28,7 +29,7 @@ from opcount.trace.describe import describe_call
 from opcount.trace.following import Interpreted
 from opcount.trace.guard import nothing_compiled, process_state_kept
 from opcount.trace.likeness import looks
-from opcount.trace.memory import MEMORY, Remembered
+from opcount.trace.memory import MEMORY, Happened, Remembered
 from opcount.trace.observer import Collector, Observer, transformed
 from opcount.trace.recalling import FunctionAnswerer
 from opcount.trace.run import call
@@ -43,6 +44,9 @@ class AnswerCollector(Collector, Protocol):
     def on_answer(self, path: str, name: str, call: Call, terms: tuple[Term, ...] | None) -> None:
         """A layer was called: its forward began, cost that and ended."""
 
+    def on_repeat(self, path: str, events: Iterable[Happened]) -> None:
+        """A function did in a module's forward what it had done before."""
+
 
 class ShapesObserver(Observer):
     """An observer of a run in which layers answer."""
@@ -53,17 +57,18 @@ class ShapesObserver(Observer):
         super().__init__(collector, layer_rules=layer_rules, undecided=undecided)
         self.blanks = Blanks()
 
-    def answered(self, path: str, kind: str, known: Remembered) -> Any:
-        """A layer with a rule was called and need not run. Returns what it would."""
+    def answered(self, path: str, kind: str, known: Remembered) -> None:
+        """A layer with a rule was called and need not run."""
         if self.recording is not None:
             self.recording.repeatable = False
         counts = not self._owners and (self.layer_rules or known.free)
         self.collector.on_answer(path, kind, known.call, known.terms if counts else ())
-        with _no_function_modes(), _no_dispatch_modes():
-            return self.blanks.tree(known.output)
 
-
-_no_function_modes, _no_dispatch_modes = torch._C.DisableTorchFunction, torch._C._DisableTorchDispatch
+    def repeated(self, events: Iterable[Happened]) -> None:
+        if self.recording is None:
+            self.collector.on_repeat(self.path, events)
+        else:
+            super().repeated(events)
 
 
 def run_shapes(
@@ -132,7 +137,8 @@ class Stub(Watch):
                 _refuse_autocast()
             known = self._known(args, kwargs)
             if known is not None:
-                return self.observer.answered(self.path, type(self.module).__name__, known)
+                self.observer.answered(self.path, type(self.module).__name__, known)
+                return args[0] if self.answer is given_back else self.observer.blanks.tree(known.output)
         return super().run(args, kwargs)
 
     def _known(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Remembered | None:

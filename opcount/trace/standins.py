@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -12,7 +13,8 @@ from torch.nn.parameter import is_lazy
 
 from opcount.errors import OpCountError
 from opcount.ops import TensorSpec, Tree
-from opcount.trace.describe import KEPT
+from opcount.trace.describe import KEPT, STRIDES, dtype_name
+from opcount.trace.memory import MEMORY
 from opcount.trace.wrapping import is_distributed
 
 META = torch.device("meta")
@@ -22,8 +24,11 @@ class NeedsValues(OpCountError):
     """The model cannot be worked out by shapes: it has to be run."""
 
 
-def stand_in(tensor: torch.Tensor) -> torch.Tensor:
+def stand_in(tensor: torch.Tensor, *, described: bool = False) -> torch.Tensor:
     """A tensor of the same class, shape, strides and type on the meta device; without values, whatever its size.
+
+    Args:
+        described: whether it is to keep its description, and may share its storage with others that look like it.
 
     Raises:
         NeedsValues: the tensor is of a kind that shapes do not describe.
@@ -38,6 +43,8 @@ def stand_in(tensor: torch.Tensor) -> torch.Tensor:
     if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_nested:
         raise NeedsValues(f"a {tensor.layout} tensor has no stand-in")
     plain = type(tensor) in (torch.Tensor, nn.Parameter, nn.Buffer)
+    if plain and described:
+        return _described(tensor)
     if not plain and not isinstance(tensor, nn.Parameter):
         raise NeedsValues(f"a {type(tensor).__name__} has no stand-in")
     data = torch.empty_strided(tuple(tensor.shape), tensor.stride(), dtype=tensor.dtype, device=META)
@@ -48,6 +55,29 @@ def stand_in(tensor: torch.Tensor) -> torch.Tensor:
         parameter.__class__ = type(tensor)
         parameter.__dict__.update(tensor.__dict__)
     return parameter
+
+
+def _described(tensor: torch.Tensor) -> torch.Tensor:
+    is_parameter = isinstance(tensor, nn.Parameter)
+    needs_grad = is_parameter and tensor.requires_grad
+    with torch._C.DisableTorchFunction(), torch._C._DisableTorchDispatch():
+        like, spec, strides = _like(tensor.shape, tensor.stride(), tensor.dtype, needs_grad)
+        blank = nn.Parameter(like.data, needs_grad) if is_parameter else like.data
+    own = blank.__dict__
+    own[KEPT] = spec
+    if strides is not None:
+        own[STRIDES] = strides
+    return blank
+
+
+@lru_cache(maxsize=4096)
+def _like(
+    shape: tuple[int, ...], strides: tuple[int, ...], dtype: torch.dtype, needs_grad: bool
+) -> tuple[torch.Tensor, TensorSpec, tuple[int, ...] | None]:
+    """An empty tensor, its description with that gradient, and its strides unless it is contiguous."""
+    like = torch.empty_strided(shape, strides, dtype=dtype, device=META)
+    spec = TensorSpec(tuple(shape), dtype_name(dtype), needs_grad=needs_grad)
+    return like, MEMORY.same(spec), None if like.is_contiguous() else strides
 
 
 _DTYPES: dict[str, torch.dtype] = {}
@@ -70,29 +100,59 @@ def dtype_of(name: str) -> torch.dtype:
     return _DTYPES.setdefault(name, getattr(torch, name))
 
 
+class _Supply:
+    """Tensors that look alike: one that all are made of, how many to make at once, and those not yet given away."""
+
+    __slots__ = ("like", "number", "spare")
+
+    def __init__(self, spec: TensorSpec, strides: tuple[int, ...] | None) -> None:
+        dtype = _DTYPES.get(spec.dtype) or dtype_of(spec.dtype)
+        if strides is None:
+            self.like = torch.empty(spec.shape, dtype=dtype, device=META)
+        else:
+            self.like = torch.empty_strided(spec.shape, strides, dtype=dtype, device=META)
+        self.number = 1
+        self.spare: list[torch.Tensor] = []
+
+    def fill(self, spec: TensorSpec, strides: tuple[int, ...] | None, requires_grad: bool) -> None:
+        """Make some more: twice as many as the last time, up to a limit."""
+        for _ in range(self.number):
+            blank = self.like.data
+            own = blank.__dict__
+            own[KEPT] = spec
+            if strides is not None:
+                own[STRIDES] = strides
+            if requires_grad:
+                blank.requires_grad = True
+            self.spare.append(blank)
+        self.number = min(2 * self.number, _AT_ONCE)
+
+
+_AT_ONCE = 16
+
+
 class Blanks:
     """New tensors on meta for specs, in one run: those of a size that came before share a storage.
 
-    There is nothing in it, and a tensor with a new one takes longer to make. To be called out of sight of all modes.
+    There is nothing in it, and a tensor with a new one takes longer to make. What takes longest is to get out of sight
+    of all modes, so of what is often wanted several are made at once.
     """
 
     def __init__(self) -> None:
-        self._first: dict[Any, torch.Tensor] = {}
+        self._supplies: dict[Any, _Supply] = {}
 
-    def __call__(self, spec: TensorSpec, strides: tuple[int, ...] | None = None) -> torch.Tensor:
+    def __call__(
+        self, spec: TensorSpec, strides: tuple[int, ...] | None = None, requires_grad: bool = False
+    ) -> torch.Tensor:
         """A tensor like that; contiguous, unless it is to have other strides."""
-        key = spec if strides is None else (spec, strides)
-        like = self._first.get(key)
-        if like is None:
-            dtype = dtype_of(spec.dtype)
-            if strides is None:
-                like = torch.empty(spec.shape, dtype=dtype, device=META)
-            else:
-                like = torch.empty_strided(spec.shape, strides, dtype=dtype, device=META)
-            self._first[key] = like
-        tensor = like.data
-        tensor.__dict__[KEPT] = spec
-        return tensor
+        key = spec if strides is None and not requires_grad else (spec, strides, requires_grad)
+        supply = self._supplies.get(key)
+        if supply is None or not supply.spare:
+            with torch._C.DisableTorchFunction(), torch._C._DisableTorchDispatch():
+                if supply is None:
+                    supply = self._supplies[key] = _Supply(spec, strides)
+                supply.fill(spec, strides, requires_grad)
+        return supply.spare.pop()
 
     def tree(self, tree: Tree) -> Any:
         """Tensors for all the specs in a tree; everything else as it is."""
