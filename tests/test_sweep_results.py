@@ -185,14 +185,14 @@ def test_the_page_in_a_browser(tmp_path: Path) -> None:
         page.goto((tmp_path / "page.html").as_uri())
         assert page.inner_text("#told") == "3 of 3 points are on the front."
         page.uncheck("#y-most")
-        assert page.inner_text("#told") == "1 of 3 points are on the front."
+        assert page.inner_text("#told") == "1 of 3 points is on the front."
         page.check("#best")
         assert page.locator("tbody tr").count() == 1
         page.uncheck("#best")
         page.click("thead button:has-text('macs')")
         assert page.locator("tbody tr td:first-child").all_inner_texts()[0] == "4"
         page.fill("#search", "bad")
-        assert page.inner_text("#count") == "1 points"
+        assert page.inner_text("#count") == "1 point"
         page.locator("circle").first.click()
         assert "macs" in page.inner_text("#told")
         assert page.evaluate("window.hacked") is None

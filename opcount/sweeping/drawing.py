@@ -27,9 +27,8 @@ def scatter(results: Results, path: str | None, x: str, y: str, maximize: str | 
         raise InputError(f"no row has a number under both {x!r} and {y!r}, so there is nothing to draw")
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()
-    axes.scatter(
-        [p[0] for p in places], [p[1] for p in places], s=14, alpha=0.5, linewidths=0, label=f"{len(places):,} points"
-    )
+    number = "1 point" if len(places) == 1 else f"{len(places):,} points"
+    axes.scatter([p[0] for p in places], [p[1] for p in places], s=14, alpha=0.5, linewidths=0, label=number)
     front = [(row[x], row[y]) for row in best]
     axes.plot(*zip(*front), marker="o", markersize=4, color="tab:red", label=f"Pareto front, {len(set(front)):,}")
     for name, axis, values in ((x, "x", [p[0] for p in places]), (y, "y", [p[1] for p in places])):

@@ -65,7 +65,8 @@
     const svg = d3.select("#plot").attr("viewBox", `0 0 ${WIDTH} ${HEIGHT}`).style("width", "100%").style("height", "auto");
     svg.selectAll("*").remove();
     if (points.length) paint(svg, points, best, x, y);
-    $("told").textContent = points.length ? `${best.length.toLocaleString("en-US")} of ${points.length.toLocaleString("en-US")} points are on the front.` : "No point has a number in both columns.";
+    const are = best.length === 1 ? "is" : "are";
+    $("told").textContent = points.length ? `${best.length.toLocaleString("en-US")} of ${pointsOf(points.length)} ${are} on the front.` : "No point has a number in both columns.";
     list();
   }
 
@@ -102,6 +103,8 @@
     $("told").textContent = [...new Set(parts)].join(" · ");
   }
 
+  const pointsOf = (count) => `${count.toLocaleString("en-US")} ${count === 1 ? "point" : "points"}`;
+
   let order = null, descending = false;
 
   function list() {
@@ -118,8 +121,7 @@
         return sign * (Number.isNaN(p) || Number.isNaN(q) ? String(a).localeCompare(String(b)) : p - q);
       });
     }
-    const count = rows.length.toLocaleString("en-US");
-    $("count").textContent = rows.length > MOST_ROWS ? `${count} points, the first ${MOST_ROWS} are listed` : `${count} points`;
+    $("count").textContent = `${pointsOf(rows.length)}${rows.length > MOST_ROWS ? `, the first ${MOST_ROWS} are listed` : ""}`;
     const word = (name) => (numeric.includes(name) ? "" : "word");
     $("table").tHead.replaceChildren(element("tr", {}, ...data.columns.map((name) => {
       const button = element("button", { type: "button", textContent: name });
