@@ -57,6 +57,14 @@ def _raised(error: BaseException) -> None:
     raise error
 
 
+def circular(width: int) -> nn.Module:
+    """A model that holds itself, with 64 MiB: only a search for garbage lets it go."""
+    model = dense(width)
+    model.register_buffer("large", torch.empty(2**24))
+    model.holders = [model]
+    return model
+
+
 class ReadsItself(nn.Module):
     """Its width is drawn after a layer was: skipping the layer's weights must not change what is drawn."""
 

@@ -21,7 +21,7 @@ def store(tmp_path: Path) -> str:
 
 
 def plain_and_quick(build: Any, **point: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    from opcount.sweeping.unfilled import Builder
+    from opcount.sweeping.builder import Builder
 
     task = Task(point, SIZE, Convention())
     both = count_point(build, task), count_quickly(Builder(build), task)
@@ -45,7 +45,8 @@ def test_building_without_weights_changes_no_result(build: Any, point: dict[str,
 
 
 def test_weights_are_left_alone_and_pytorch_is_as_it_was() -> None:
-    from opcount.sweeping.unfilled import Builder, weights_unfilled
+    from opcount.sweeping.builder import Builder
+    from opcount.sweeping.unfilled import weights_unfilled
 
     functions = dict(vars(nn.init))
     methods = dict(vars(nn.Parameter))

@@ -46,6 +46,15 @@ def test_what_goes_wrong_with_a_point_is_its_row(processes: Processes) -> None:
 
 
 @pytest.mark.slow
+def test_a_model_that_holds_itself_leaves_its_memory_to_the_next(processes: Processes) -> None:
+    order = Order(pickle.dumps(spaces.circular), memory=2**28, peak=False)
+    tasks = [Task({"width": width}, SIZE, Convention(), peak=False) for width in range(1, 21)]
+    found = list(processes.results(order, tasks))
+    assert [result["error"] for result in found] == [None] * 20
+    assert [result["macs"] for result in found] == [8 * width for width in range(1, 21)]
+
+
+@pytest.mark.slow
 def test_points_given_at_once_are_counted_one_by_one(processes: Processes) -> None:
     """Whatever becomes of the process between them, and the one that did it is the one that is blamed."""
     order = Order(pickle.dumps(spaces.troubled), seconds=3.0)

@@ -41,6 +41,7 @@ def serve() -> None:
             if hasattr(signal, "alarm"):
                 signal.alarm(0)
             send(replies, answer)
+            _search_for_garbage()
 
 
 _BUILDER: list[Any] = []
@@ -54,7 +55,9 @@ def _prepared(limit: int | None, pickled: bytes, *, peak: bool) -> str:
         import torch
 
         import opcount.counting  # noqa: F401  now, rather than within the first point's time
-        from opcount.sweeping.unfilled import Builder, attributes_set_quickly
+        from opcount.sweeping.builder import Builder
+        from opcount.sweeping.templates import layers_from_templates
+        from opcount.sweeping.unfilled import attributes_set_quickly
 
         torch.set_num_threads(1)
         if peak:
@@ -62,6 +65,7 @@ def _prepared(limit: int | None, pickled: bytes, *, peak: bool) -> str:
 
             peak_activations(torch.nn.Softmax(-1), (1, 1))  # imports PyTorch's fake tensors, which takes seconds
         attributes_set_quickly()
+        layers_from_templates()
         _BUILDER.append(Builder(unpacked(pickled)))
     except BaseException as error:
         return in_short(error)
@@ -69,7 +73,18 @@ def _prepared(limit: int | None, pickled: bytes, *, peak: bool) -> str:
         _limit_memory(limit)
     gc.collect()
     gc.freeze()  # or every search for garbage goes through all of PyTorch
+    gc.set_threshold(_YOUNG, *gc.get_threshold()[1:])
     return ""
+
+
+_YOUNG, _SELDOM = 100_000, 100
+"""Objects that may be made before garbage is looked for within a point, tens of points to a search of everything."""
+
+
+def _search_for_garbage() -> None:
+    """Between two points there is next to nothing to look through, unless a model went in circles: then it goes now."""
+    _, younger, older = gc.get_count()
+    gc.collect(2 if older > _SELDOM else 1 if younger > 10 else 0)
 
 
 def _answer(task: bytes, limit: int | None) -> tuple[dict[str, Any], bool]:

@@ -41,10 +41,26 @@ def weights_unfilled() -> Iterator[None]:
             delattr(parameter, name)
 
 
+_skipped: set[int] | None = None
+
+
+@contextmanager
+def skipped() -> Iterator[set[int]]:
+    """Tells which parameters were left unfilled inside, by their ids."""
+    global _skipped
+    before, _skipped = _skipped, set()
+    try:
+        yield _skipped
+    finally:
+        _skipped = before
+
+
 def _unless_parameter(function: Callable[..., Any]) -> Callable[..., Any]:
     def init(*args: Any, **kwargs: Any) -> Any:
         tensor = args[0] if args else kwargs.get("tensor")
         if type(tensor) is nn.Parameter and kwargs.get("generator") is None:
+            if _skipped is not None:
+                _skipped.add(id(tensor))
             return tensor
         return function(*args, **kwargs)
 
@@ -54,6 +70,8 @@ def _unless_parameter(function: Callable[..., Any]) -> Callable[..., Any]:
 def _skipping(method: Callable[..., Any]) -> Callable[..., Any]:
     def fill(self: Any, *args: Any, **kwargs: Any) -> Any:
         if type(self) is nn.Parameter and kwargs.get("generator") is None:
+            if _skipped is not None:
+                _skipped.add(id(self))
             return self
         return method(self, *args, **kwargs)
 
@@ -84,29 +102,3 @@ def _quicker(setting: Callable[[Any, str, Any], None]) -> Callable[[Any, str, An
         setting(self, name, value)
 
     return setattr_plain
-
-
-class Builder:
-    """Calls a builder without filling weights, for as long as that cannot be told from calling it plainly.
-
-    A builder that draws other numbers from PyTorch's generator, or that seeds it, may decide by them what it builds,
-    and it would draw others if the weights had not been skipped. Such a builder is called plainly, from then on.
-    """
-
-    def __init__(self, build: Callable[..., Any]) -> None:
-        self.build, self.plainly = build, False
-
-    def quick(self, point: dict[str, Any]) -> Any:
-        """The model without initial weights; None if the builder has to be called plainly."""
-        if self.plainly:
-            return None
-        before = torch.get_rng_state()
-        try:
-            with weights_unfilled():
-                model = self.build(**point)
-        except Exception:  # it may have read what was not filled: the plain call tells
-            return None
-        if not torch.equal(before, torch.get_rng_state()):
-            self.plainly = True
-            return None
-        return model

@@ -41,7 +41,7 @@ def count_quickly(builder: Any, task: Task) -> dict[str, Any]:
     """The same result, without filling the model's weights where it can be had without them.
 
     Args:
-        builder: a :class:`~opcount.sweeping.unfilled.Builder`.
+        builder: a :class:`~opcount.sweeping.builder.Builder`.
         task: the point.
     """
     begin = time.perf_counter()
