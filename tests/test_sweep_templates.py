@@ -220,6 +220,15 @@ def test_patched_registration_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(quickly(lambda: nn.Linear(3, 7)).weight.is_meta for _ in range(2))
 
 
+def test_a_patched_class_is_built_by_its_patch(monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(2):
+        quickly(lambda: nn.Linear(3, 9))
+    monkeypatch.setattr(nn.Linear, "reset_parameters", lambda self: setattr(self, "mine", True))
+    assert all(quickly(lambda: nn.Linear(3, 9)).mine for _ in range(2))
+    monkeypatch.undo()
+    assert not hasattr(quickly(lambda: nn.Linear(3, 9)), "mine")
+
+
 class Own(nn.Linear):
     """A layer of a user's, which does more than the one it inherits from."""
 

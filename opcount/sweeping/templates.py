@@ -63,7 +63,7 @@ def _templated(kind: Any, plain: Callable[..., None]) -> Callable[..., None]:
     def init(self: Any, *args: Any, **kwargs: Any) -> None:
         if not _in_use or type(self) is not kind or self.__dict__ or not _ordinary():
             return plain(self, *args, **kwargs)
-        key = _key(args, kwargs)
+        key = _key(kind, args, kwargs)
         if key is None:
             return plain(self, *args, **kwargs)
         template = templates.get(key)
@@ -93,20 +93,21 @@ def _ordinary() -> bool:
     )
 
 
-def _key(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """What a layer depends on; None where it may depend on more than can be told."""
+def _key(kind: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """What a layer of a class depends on; None where it may depend on more than can be told."""
     values = (*args, *kwargs.values()) if kwargs else args
     kinds: list[Any] = []
     for value in values:
-        kind = type(value)
-        if kind is float:
+        of = type(value)
+        if of is float:
             kinds.append(repr(value))  # 0.0 and -0.0 are equal, but not the same; neither are 1, 1.0 and True
-        elif kind in _PLAIN or (kind is tuple and all(type(item) is int for item in value)):
-            kinds.append(kind)
+        elif of in _PLAIN or (of is tuple and all(type(item) is int for item in value)):
+            kinds.append(of)
         else:
             return None
     how = nn.Module
-    made_by = how.__init__, how.__setattr__, how.register_parameter, how.register_buffer
+    filled_by = getattr(kind, "reset_parameters", None)
+    made_by = how.__init__, how.__setattr__, how.register_parameter, how.register_buffer, filled_by
     return values, len(args), tuple(kwargs), tuple(kinds), torch.get_default_dtype(), made_by
 
 
