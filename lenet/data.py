@@ -106,7 +106,8 @@ def load(dataset: str, folder: Path, say: Callable[[str], None] = print) -> Data
         return mnist(folder, say)
     except StudyError as error:
         if dataset == "mnist":
-            raise
+            hint = "--data-dir names a folder that holds MNIST/raw, --dataset digits needs none"
+            raise StudyError(f"{error}; {hint}") from error
         say(f"MNIST is not to be had: {error}")
         return digits()
 

@@ -111,6 +111,7 @@ def run(options: argparse.Namespace, words: list[str], console: Console) -> None
 
             for path in report.write(folder):
                 _say(console, f"wrote {path}")
+            _say(console, report.in_short(folder))
             _warn(plan, console)
 
 

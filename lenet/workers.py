@@ -9,6 +9,7 @@ import signal
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -67,8 +68,9 @@ def side_by_side(work: Work, jobs: list[Job], count: int) -> Iterator[Event]:
         while waiting or running:
             while len(running) < count and (job := next(filter(ready, waiting), None)):
                 waiting.remove(job)
-                connection, process = _start(work, job)
-                running[connection] = job, process
+                with _deaf_to_interrupts():
+                    connection, process = _start(work, job)
+                    running[connection] = job, process
             for connection in _heard(running):
                 try:
                     event = connection.recv()
@@ -96,23 +98,40 @@ def _start(work: Work, job: Job) -> tuple[Connection, SpawnProcess]:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_trained, args=(work, job, theirs), daemon=True)
-    with _deaf_to_interrupts():
-        process.start()
+    process.start()
     theirs.close()
     return ours, process
 
 
 @contextlib.contextmanager
 def _deaf_to_interrupts() -> Iterator[None]:
-    """What is started here ignores Ctrl-C from the first; the first process gets it too, and ends the others."""
+    """What is started here never hears Ctrl-C; this process, which ends the others, hears it at the end."""
     if threading.current_thread() is not threading.main_thread():  # which alone may say so, and alone gets Ctrl-C
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    heard: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: heard.append(number))
+    try:
+        with _inherited_as_blocked():
+            yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if heard:
+            signal.raise_signal(signal.SIGINT)
+
+
+@contextlib.contextmanager
+def _inherited_as_blocked() -> Iterator[None]:
+    """A process inherits what is blocked, but no handler; and to ignore a signal would be to lose it here."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # which lets Ctrl-C through again when it starts
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _death(code: int) -> str:

@@ -27,3 +27,19 @@ def write(folder: Path) -> list[Path]:
     from lenet.report.whole import files
 
     return write_together(Path(folder), files(Path(folder)))
+
+
+def in_short(folder: Path) -> str:
+    """The whole report in two sentences.
+
+    Args:
+        folder: as for :func:`write`.
+
+    Raises:
+        StudyError: the folder holds no run, or one that is damaged or has not finished an epoch.
+    """
+    from lenet.report.facts import gather
+    from lenet.report.paper import lead
+    from lenet.report.run import read
+
+    return lead(gather(read(Path(folder))))

@@ -183,8 +183,13 @@ def test_nothing_to_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caps
 
 
 def _start(out: Path, *words: str) -> subprocess.Popen[str]:
+    """As from a terminal: where a shell runs the tests in the background, they ignore Ctrl-C, and so would this."""
     argv = [sys.executable, "-m", "lenet.train", *words, "--out", str(out)]
-    return subprocess.Popen(argv, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return subprocess.Popen(argv, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.slow
@@ -201,7 +206,7 @@ def test_killed_for_real(how: signal.Signals, tmp_path: Path) -> None:
     assert "digits" in line
     died.send_signal(how) if how == signal.SIGKILL else os.killpg(died.pid, how)
     said = died.communicate()[1]
-    assert died.returncode == (130 if how == signal.SIGINT else -signal.SIGKILL)
+    assert died.returncode == (130 if how == signal.SIGINT else -signal.SIGKILL), said
     assert "Traceback" not in said
     deadline = time.monotonic() + 60
     while (resumed := _start(tmp_path / "died", "--resume")).wait() and time.monotonic() < deadline:
