@@ -85,6 +85,18 @@ def test_losses_are_the_same_and_totals_those_of_every_step(hook: bool) -> None:
     assert (m.multiplications, m.total) == (m.ops.multiplications, m.ops.total)
 
 
+def test_the_profile_is_that_of_what_was_counted_last() -> None:
+    model, optimizer = made()
+    m = meter(model, optimizer=optimizer)
+    assert m.profile is None
+    train(model, optimizer, [(2, 5), (3, 5), (2, 5)], m)
+    assert m.profile is not None
+    assert m.profile.ops == one((3, 5))
+    assert m.profile["qkv"].phase("backward").macs == 2 * m.profile["qkv"].phase("forward").macs
+    m.forget()
+    assert m.profile is None
+
+
 def test_many_lengths_and_batches_are_by_a_closed_form() -> None:
     random.seed(0)
     sizes = [(random.randint(1, 6), random.randint(2, 40)) for _ in range(50)]

@@ -60,12 +60,14 @@ class Costs:
     Attributes:
         counted: how often something was counted.
         uncounted: what ran and has no rule, by name.
+        profile: what was counted last.
     """
 
     def __init__(self, model: nn.Module, convention: Convention, step: Mapping[str, Any]) -> None:
         self.model, self.convention, self.step = model, convention, dict(step)
         self.counted = 0
         self.uncounted: dict[str, None] = {}
+        self.profile: Profile | None = None
         self._families: dict[Signature, _Sizes] = {}
 
     def of(self, key: Signature, arguments: tuple[Any, dict[str, Any]], training: bool) -> Cost:
@@ -80,6 +82,7 @@ class Costs:
         if cost is not None:
             return cost
         found = apart(lambda: self._found(known, family.sizes, rebuilt(arguments, blank), training))
+        self.profile = found
         self.uncounted.update(dict.fromkeys(item.name for item in found.uncounted))
         return Cost.of(found)
 

@@ -17,6 +17,7 @@ from opcount.inputs import is_size
 from opcount.metering.costs import Cost, Costs
 from opcount.metering.signatures import Signature, signature
 from opcount.ops import Convention, OpCount
+from opcount.result import Profile
 from opcount.stepping import checked_step
 from opcount.trace.sight import Observing
 from opcount.trace.wrapping import unwrapped
@@ -43,20 +44,9 @@ class Meter(Figures):
         last: what the last step that has ended cost.
     """
 
-    def __init__(
-        self,
-        model: nn.Module,
-        *,
-        optimizer: str | Optimizer | None = None,
-        loss: Callable[[Any], Any] | None = None,
-        convention: Convention = Convention(),
-        hook: bool = True,
-    ) -> None:
-        def fresh() -> Costs:
-            return Costs(model, convention, checked_step(model, convention, loss, optimizer))
-
+    def __init__(self, model: nn.Module, fresh: Callable[[], Costs], hook: bool) -> None:
         self._fresh = fresh
-        self._costs = self._fresh()
+        self._costs = fresh()
         self._model = unwrapped(model)
         self._known: dict[Signature, _Known] = {}
         self._forgotten: list[_Known] = []
@@ -150,6 +140,19 @@ class Meter(Figures):
     def evaluation(self) -> OpCount:
         """Calls without a backward pass."""
         return sum((known.cost.forward * known.evaluated for known in self._all()), OpCount())
+
+    @property
+    def profile(self) -> Profile | None:
+        """Layer by layer, the call that was counted last: a training step, or a forward alone. None before any.
+
+        Calls that were looked up or are by a closed form have none of their own, so this is not a total.
+
+        >>> m = meter(nn.Linear(4, 3), hook=False)
+        >>> m.observe(torch.ones(5, 4))
+        >>> m.profile.backward.macs, m.profile[""].type
+        (60, 'Linear')
+        """
+        return self._costs.profile
 
     @property
     def flops(self) -> int:
@@ -322,4 +325,8 @@ def meter(
     >>> m.mfu(seconds=1e-6, peak=1e12)
     0.00448
     """
-    return Meter(model, optimizer=optimizer, loss=loss, convention=convention, hook=hook)
+
+    def fresh() -> Costs:
+        return Costs(model, convention, checked_step(model, convention, loss, optimizer))
+
+    return Meter(model, fresh, hook)
