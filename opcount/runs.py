@@ -73,7 +73,7 @@ def whole_run(
     """What a whole run costs, from the profile of one step: so many epochs of so many samples, or so many tokens.
 
     A run is as many steps as it takes, the last one whole. What a step has of samples is the first size of the
-    profile's first input; of tokens, its first two sizes.
+    profile's first input; of tokens, its first two sizes, if it has two or three.
 
     Args:
         profile: of one step, as ``profile(..., backward=True, optimizer=...)`` has it.
@@ -101,18 +101,19 @@ def whole_run(
     prices = EnergyTable.of(table)
     sizes = profile.inputs[0] if profile.inputs else ()
     if by_samples:
-        steps = _steps(samples, sizes[:1], "samples") * _whole(epochs, "epochs")
+        steps = _steps(samples, sizes[:1], "samples", sizes) * _whole(epochs, "epochs")
         return WholeRun(profile, steps, prices, f"{epochs:,} epochs of {samples:,} samples")
-    steps = _steps(tokens, sizes[:2] if len(sizes) > 1 else (), "tokens")
+    of_tokens = sizes[:2] if 1 < len(sizes) < 4 else ()  # more axes are an image's
+    steps = _steps(tokens, of_tokens, "tokens", sizes)
     return WholeRun(profile, steps, prices, f"{tokens:,} tokens")
 
 
-def _steps(number: int | None, sizes: tuple[int, ...], what: str) -> int:
+def _steps(number: int | None, sizes: tuple[int, ...], what: str, given: tuple[int, ...]) -> int:
     each = 1
     for size in sizes:
         each *= size
     if not sizes or not each:
-        raise InputError(f"the profile's first input does not say how many {what} a step has: {sizes!r}")
+        raise InputError(f"the profile's first input does not say how many {what} a step has: {given!r}")
     return -(-_whole(number, what) // each)
 
 

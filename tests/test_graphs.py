@@ -135,7 +135,7 @@ def test_a_graph_knows_its_own_input(program: Any, path: str) -> None:
 
 def test_an_open_axis_takes_any_size_and_a_fixed_one_its_own(program: Any) -> None:
     assert profile(program, (8, 4, 8, 8)).macs == 4 * profile(program, SIZE).macs
-    with pytest.raises(InputError, match=r"axis 2 of the input x is fixed at 8 .* cannot be 9"):
+    with pytest.raises(InputError, match=r"axis 2 of the input 'x' is fixed at 8 .* cannot be 9"):
         profile(program, (2, 4, 9, 8))
     with pytest.raises(InputError, match=r"takes x of s.*x4x8x8, not 2x4x8"):
         profile(program, (2, 4, 8))
@@ -273,7 +273,7 @@ def test_an_archive_is_a_target(path: str, live: Profile, capsys: pytest.Capture
     assert main([path, "--batch", "4", "--format", "json"]) == 0
     assert Profile.from_json(capsys.readouterr().out).macs == 2 * live.macs
     assert main([path, "--resolution", "9"]) == 2
-    assert "axis 2 of the input x is fixed at 8" in capsys.readouterr().err
+    assert "axis 2 of the input 'x' is fixed at 8" in capsys.readouterr().err
     assert main([path, "--arg", "a=1"]) == 2
     assert main([path, "--audit"]) == 2
     assert "only operators" in capsys.readouterr().err

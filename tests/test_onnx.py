@@ -210,11 +210,11 @@ OPEN = {"x": ["batch", 6]}
 
 def test_an_open_dimension_wants_a_size() -> None:
     model = made(node("Relu"), inputs=OPEN)
-    with pytest.raises(InputError, match=r"the input x has an open dimension 'batch' \(axis 0\)"):
+    with pytest.raises(InputError, match=r"the input 'x' has an open dimension 'batch' \(axis 0\)"):
         profile(model)
     assert profile(model, (8, 6)).comparisons == 48
     assert profile(model, {"x": (3, 6)}).comparisons == 18
-    with pytest.raises(InputError, match="axis 1 of the input x is fixed at 6"):
+    with pytest.raises(InputError, match="axis 1 of the input 'x' is fixed at 6"):
         profile(model, (8, 7))
 
 
@@ -308,6 +308,18 @@ def test_weights_in_other_files_are_not_needed(tmp_path: Path) -> None:
     (tmp_path / "weights.bin").unlink()
     counted = profile(read(str(path)))
     assert (counted.macs, counted.params) == (60_000, 30_000)
+
+
+def test_a_parameter_of_one_number_is_a_parameter_and_a_factor_is_none() -> None:
+    convolution = node("Conv", ["x", "w", "b"], ["c"], kernel_shape=[3, 3])
+    scaled = made(
+        convolution,
+        node("Mul", ["c", "s"]),
+        inputs={"x": [1, 1, 5, 5]},
+        held=[weight("w", 1, 1, 3, 3), weight("b", 1), weight("s", 1)],
+    )
+    counted = profile(scaled)
+    assert (counted.params, counted.macs, counted.multiplications, counted.additions) == (10, 81, 90, 81)
 
 
 def test_what_is_no_onnx_model_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -47,6 +47,9 @@ def test_no_run() -> None:
             whole_run(step, **wrong)
     with pytest.raises(InputError, match="whole number"):
         whole_run(step, tokens=-1)
+    image = profile(nn.Conv2d(1, 1, 1), (1, 1, 28, 28))
+    with pytest.raises(InputError, match=r"how many tokens a step has: \(1, 1, 28, 28\)"):
+        whole_run(image, tokens=4)
     with pytest.raises(InputError, match="there is no energy table"):
         whole_run(step, tokens=4, table="horowitz-2041")
 

@@ -74,7 +74,7 @@ def _own(each: GraphInput) -> Input:
         if axis.size is None:
             shown = ",".join(str(axis.size) if axis.size is not None else axis.symbol for axis in each.axes)
             raise InputError(
-                f"the input {each.name} has an open dimension {axis.symbol!r} (axis {place}): give the size of each "
+                f"the input {each.name!r} has an open dimension {axis.symbol!r} (axis {place}): give the size of each "
                 f"input, batch included, as in --input {shown} with numbers for names"
             )
     return Input(tuple(int(axis.size or 0) for axis in each.axes), each.dtype)
@@ -106,7 +106,7 @@ def _checked(each: GraphInput, value: Any, sizes: dict[str, tuple[int, GraphInpu
     shape = tuple(value) if is_size(value) else tuple(value.size if isinstance(value, Input) else value.shape)
     dtype = each.dtype if is_size(value) else str(value.dtype).removeprefix("torch.")
     if dtype != each.dtype:
-        raise InputError(f"the input {each.name} of the graph is {each.dtype}, not {dtype}")
+        raise InputError(f"the input {each.name!r} of the graph is {each.dtype}, not {dtype}")
     if each.axes is None:
         return value if isinstance(value, torch.Tensor) else Input(shape, dtype)
     if len(shape) != len(each.axes):
@@ -114,7 +114,7 @@ def _checked(each: GraphInput, value: Any, sizes: dict[str, tuple[int, GraphInpu
     for place, (size, axis) in enumerate(zip(shape, each.axes)):
         if not axis.symbol and size != axis.size:
             raise InputError(
-                f"axis {place} of the input {each.name} is fixed at {axis.size} in the graph, so it cannot be {size}: "
+                f"axis {place} of the input {each.name!r} is fixed at {axis.size} in the graph, so it cannot be {size}: "
                 "capture the model anew with that size, or with that axis left open"
             )
         if axis.symbol.isidentifier():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import warnings
 import zipfile
 from typing import Any
 
@@ -13,8 +15,10 @@ def load(request: Request) -> Target:
     """The model in a file that the user trusts.
 
     Raises:
-        TargetError: the user does not, it cannot be loaded, or holds weights alone.
+        TargetError: there is none, the user does not, it cannot be loaded, or holds weights alone.
     """
+    if not os.path.lexists(request.name):
+        raise TargetError(f"{request.word!r} cannot be read: No such file or directory")
     if not request.trust:
         raise TargetError(
             f"{request.word!r} looks like saved weights, which do not say what is computed with them, and is not "
@@ -38,13 +42,13 @@ def load(request: Request) -> Target:
 def _loaded(path: str) -> Any:
     import torch
 
-    with open(path, "rb"):  # so that a missing file is told as one
-        pass
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             scripted = any("/code/" in name for name in archive.namelist())
         if scripted:
-            return torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", FutureWarning)  # that such files are out of fashion
+                return torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
     return torch.load(path, map_location="cpu", weights_only=False)  # the user trusts it # nosec B614
 
 

@@ -21,6 +21,11 @@ from opcount.result import Profile
 from opcount.trace.following import bases_of
 
 _MOST_TURNS = 100_000
+_WITH_WEIGHTS = frozenset(
+    {"Conv", "ConvTranspose", "Gemm", "PRelu", "BatchNormalization", "InstanceNormalization", "GroupNormalization",
+     "LayerNormalization"}
+)  # fmt: skip
+"""Whose further inputs are parameters, a single number too, which elsewhere is a constant."""
 
 
 def count_onnx(model: Any, inputs: Any, kwargs: Mapping[str, Any] | None, convention: Convention) -> Profile:
@@ -74,6 +79,7 @@ class _Walk:
         self.kinds: dict[str, str] = {}
         self.operators: dict[str, dict[str, None]] = {}
         self.is_nested = ""
+        self.weights: set[str] = set()
 
     def through(self, graph: Any, times: int = 1) -> None:
         """Go through the nodes of a graph in their order."""
@@ -95,6 +101,8 @@ class _Walk:
             return
         self.places.append((owner.path, list(node.input), list(node.output)))
         self.operators.setdefault(owner.path, {})[node.op_type] = None
+        if node.op_type in _WITH_WEIGHTS:
+            self.weights.update(node.input[1:])
         described = self._described(node)
         self._tell(f"onnx.{described.operator}", owner.path, described, terms(described), times)
 
@@ -201,7 +209,7 @@ class _Walk:
             paths.update(dict.fromkeys(".".join(parts[:end]) for end in range(1, len(parts) + 1)))
         paths.update(dict.fromkeys(self.kinds))
         params = dict.fromkeys(paths, 0)
-        pending = {name: spec.elements for name, spec in held.items() if name in self.scope.held}
+        pending = {name: spec.elements for name, spec in held.items() if name in self.scope.held | self.weights}
         for path, inputs, _ in self.places:
             params[path] += sum(pending.pop(self.scope.origin.get(name, name), 0) for name in inputs)
         for path, call in self._calls(list(paths), returned):

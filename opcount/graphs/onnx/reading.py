@@ -96,7 +96,7 @@ def signature(model: Any) -> tuple[GraphInput, ...]:
 
 def _input(value: Any) -> GraphInput:
     if value.type.WhichOneof("value") != "tensor_type":
-        raise InputError(f"the input {value.name} of the ONNX model is no tensor, which cannot be counted with")
+        raise InputError(f"the input {value.name!r} of the ONNX model is no tensor, which cannot be counted with")
     tensor = value.type.tensor_type
     if not tensor.HasField("shape"):
         return GraphInput(value.name, None, dtype_name(tensor.elem_type))
