@@ -106,8 +106,7 @@ def load(dataset: str, folder: Path, say: Callable[[str], None] = print) -> Data
         return mnist(folder, say)
     except StudyError as error:
         if dataset == "mnist":
-            hint = "--data-dir names a folder that holds MNIST/raw, --dataset digits needs none"
-            raise StudyError(f"{error}; {hint}") from error
+            raise
         say(f"MNIST is not to be had: {error}")
         return digits()
 
@@ -186,7 +185,10 @@ def _fetch(raw: Path, archive: str, md5: str, say: Callable[[str], None]) -> Non
                 reasons.append(str(error))
     finally:
         socket.setdefaulttimeout(before)
-    raise StudyError(f"{path} is {state}, and fetching it failed: {'; '.join(dict.fromkeys(reasons))}")
+    raise StudyError(
+        f"{path} is {state}, and fetching it failed: {'; '.join(dict.fromkeys(reasons))}; "
+        "--data-dir names a folder that holds MNIST/raw, --dataset digits needs none"
+    )
 
 
 def digits() -> Data:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from numbers import Real
+
 from opcount.errors import InputError
 from opcount.ops import OpCount
 from opcount.result import Profile
@@ -20,7 +22,7 @@ def mfu(profile: Profile | OpCount, seconds: float, peak: float) -> float:
         peak: what the machine can do, in FLOP/s.
 
     Raises:
-        InputError: no time has passed, or there is no peak.
+        InputError: no time has passed, or there is no peak; or something is not what it should be.
 
     >>> from torch import nn
     >>> import opcount
@@ -28,6 +30,8 @@ def mfu(profile: Profile | OpCount, seconds: float, peak: float) -> float:
     >>> mfu(step, seconds=0.001, peak=1e12)
     0.256
     """
-    if not seconds > 0 or not peak > 0:
+    if not isinstance(profile, Profile | OpCount):
+        raise InputError(f"mfu() takes a profile or its figures, not {type(profile).__name__}")
+    if any(not isinstance(each, Real) or not each > 0 for each in (seconds, peak)):
         raise InputError(f"mfu() takes seconds and a peak in FLOP/s above 0, not {seconds!r} and {peak!r}")
     return 2 * profile.macs / seconds / peak

@@ -185,6 +185,10 @@ def test_model_flops_utilization() -> None:
     for seconds, peak in ((0, 1), (1, 0), (-1, 1), (float("nan"), 1)):
         with pytest.raises(InputError, match="above 0"):
             mfu(step, seconds, peak)
+    with pytest.raises(InputError, match="above 0, not '1' and 2"):
+        mfu(step, "1", 2)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="a profile or its figures, not int"):
+        mfu(3, 1, 2)  # type: ignore[arg-type]
 
 
 def test_a_whole_run() -> None:

@@ -114,8 +114,8 @@ def _checked(each: GraphInput, value: Any, sizes: dict[str, tuple[int, GraphInpu
     for place, (size, axis) in enumerate(zip(shape, each.axes)):
         if not axis.symbol and size != axis.size:
             raise InputError(
-                f"axis {place} of the input {each.name!r} is fixed at {axis.size} in the graph, so it cannot be {size}: "
-                "capture the model anew with that size, or with that axis left open"
+                f"axis {place} of the input {each.name!r} is fixed at {axis.size} in the graph, so it cannot be "
+                f"{size}: capture the model anew with that size, or with that axis left open"
             )
         if axis.symbol.isidentifier():
             known, other = sizes.setdefault(axis.symbol, (size, each))
