@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from numbers import Real
-
 from opcount.errors import InputError
 from opcount.ops import OpCount
 from opcount.result import Profile
@@ -30,8 +28,12 @@ def mfu(profile: Profile | OpCount, seconds: float, peak: float) -> float:
     >>> mfu(step, seconds=0.001, peak=1e12)
     0.256
     """
-    if not isinstance(profile, Profile | OpCount):
+    if not isinstance(profile, (Profile, OpCount)):
         raise InputError(f"mfu() takes a profile or its figures, not {type(profile).__name__}")
-    if any(not isinstance(each, Real) or not each > 0 for each in (seconds, peak)):
+    try:
+        above = seconds > 0 and peak > 0
+    except TypeError:
+        above = False
+    if not above:
         raise InputError(f"mfu() takes seconds and a peak in FLOP/s above 0, not {seconds!r} and {peak!r}")
     return 2 * profile.macs / seconds / peak
