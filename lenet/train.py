@@ -123,6 +123,9 @@ def _plan(
     Raises:
         StudyError: something is refused.
     """
+    from lenet import report
+
+    report.ready()
     if options.tensorboard:
         summary_writer()
     if options.resume:

@@ -5,7 +5,10 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
+
+from lenet.errors import StudyError
 
 
 def write(folder: Path) -> list[Path]:
@@ -27,6 +30,17 @@ def write(folder: Path) -> list[Path]:
     from lenet.report.whole import files
 
     return write_together(Path(folder), files(Path(folder)))
+
+
+def ready() -> None:
+    """Make sure that a report can be written, before anything is trained for one.
+
+    Raises:
+        StudyError: matplotlib or jinja2 is not installed.
+    """
+    for package in ("matplotlib", "jinja2"):
+        if find_spec(package) is None:
+            raise StudyError(f"the report needs {package}, which is not installed: pip install 'opcount[study]'")
 
 
 def in_short(folder: Path) -> str:

@@ -43,7 +43,8 @@ def settings(**changes: Any) -> Settings:
 
 def command(monkeypatch: pytest.MonkeyPatch, data: Data | None = None) -> Main:
     """``lenet.train.main`` in this process, on made data, its report left out."""
-    monkeypatch.setattr(lenet, "report", SimpleNamespace(write=lambda folder: [folder], in_short=str), raising=False)
+    report = SimpleNamespace(ready=lambda: None, write=lambda folder: [folder], in_short=str)
+    monkeypatch.setattr(lenet, "report", report, raising=False)
     monkeypatch.setattr(lenet.data, "digits", lambda: data or made())
     monkeypatch.setattr(lenet.train, "processors", lambda: 1)
     return lambda *words: lenet.train.main([str(word) for word in words])

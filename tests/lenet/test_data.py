@@ -207,3 +207,12 @@ def test_wrong_shapes(images: torch.Tensor, labels: torch.Tensor, complaint: str
 def test_unknown() -> None:
     with pytest.raises(StudyError, match="no data set 'cifar'"):
         load("cifar", Path("data"))
+
+
+def test_what_the_report_needs_is_missed_before_anything_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("lenet.report.find_spec", lambda package: None if package == "matplotlib" else package)
+    assert lenet.train.main(["--dataset", "digits", "--out", str(tmp_path / "run")]) == 2
+    assert "the report needs matplotlib" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
