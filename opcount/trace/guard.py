@@ -26,7 +26,7 @@ class _Process:
         self.limit = 0
 
     def enter(self) -> None:
-        """A count begins. There is room for its frames on top of the forward's: one a module, and those innermost."""
+        """A count begins. There is room for its frames on top of the forward's: two a module, and those innermost."""
         with self.lock:
             self.counts += 1
             if self.counts > 1:
@@ -37,7 +37,7 @@ class _Process:
             self.seed, self.dtype = torch.initial_seed(), torch.get_default_dtype()
             self.drew = False
             self.limit = sys.getrecursionlimit()
-            sys.setrecursionlimit(self.limit + min(self.limit // 3, 1000) + 300)
+            sys.setrecursionlimit(self.limit + min(self.limit // 2, 1000) + 300)
 
     def leave(self, drew: bool) -> None:
         """A count has ended.
