@@ -16,6 +16,7 @@ from torch.nn.utils import parametrize
 
 from opcount.errors import InputError, OpCountError
 from opcount.separable.eligible import why_kept
+from opcount.trace.run import too_deep
 
 
 class SeparableConv2d(nn.Sequential):
@@ -113,6 +114,8 @@ def separate(model: nn.Module, multiplier: int = 1) -> Separated:
         raise InputError(f"a channel multiplier is a whole number of 1 or more, not {multiplier!r}")
     try:
         root = copy.deepcopy(model)
+    except RecursionError as error:
+        raise too_deep(model) from error
     except Exception as error:
         raise OpCountError(f"{type(model).__name__} cannot be copied: {type(error).__name__}: {error}") from error
     made: dict[nn.Module, nn.Module] = {}

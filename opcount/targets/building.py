@@ -32,7 +32,21 @@ def build(name: str, builder: Callable[..., Any], arguments: Mapping[str, Any]) 
         raise TargetError(f"building {name} failed: {described(error)}") from error
     if not isinstance(model, nn.Module):
         raise TargetError(f"{name} returned {kind(model)}, not a model; name something that returns a torch.nn.Module")
-    return model.eval()
+    return evaluating(model)
+
+
+def evaluating(model: nn.Module) -> nn.Module:
+    """A model in evaluation mode.
+
+    Raises:
+        ForwardError: its modules are nested deeper than PyTorch can go through.
+    """
+    from opcount.trace.run import too_deep
+
+    try:
+        return model.eval()
+    except RecursionError as error:
+        raise too_deep(model) from error
 
 
 def build_weightless(make: Callable[[], Any]) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from opcount.errors import BackwardError, ForwardError, InputError, OpCountError
+from opcount.errors import BackwardError, ForwardError, InputError, OpCountError, described
 from opcount.ops import Execution
 from opcount.trace import hooks
 from opcount.trace.gradients import GradientObserver
@@ -84,9 +84,9 @@ def _propagate(roots: list[torch.Tensor], observer: GradientObserver) -> None:
         torch.autograd.backward(roots, [torch.ones_like(root) for root in roots])
     except OpCountError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         where = observer.path or "the model"
-        raise BackwardError(f"the backward pass failed at {where}: {type(error).__name__}: {error}") from error
+        raise BackwardError(f"the backward pass failed at {where}: {described(error)}") from error
 
 
 def _roots(model: nn.Module, output: Any, loss: Loss | None) -> list[torch.Tensor]:
@@ -118,9 +118,8 @@ def _loss(name: str, output: Any, loss: Loss) -> torch.Tensor:
         value = loss(output)
     except OpCountError:
         raise
-    except Exception as error:
-        problem = f"{type(error).__name__}: {error}"
-        raise ForwardError(f"the loss of {name} could not be worked out: {problem}") from error
+    except (Exception, SystemExit) as error:
+        raise ForwardError(f"the loss of {name} could not be worked out: {described(error)}") from error
     if not isinstance(value, torch.Tensor) or not value.requires_grad:
         raise InputError(f"loss= has to return a tensor that depends on what needs a gradient, not {_told(value)}")
     return value

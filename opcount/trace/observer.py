@@ -192,6 +192,13 @@ class Observer:
         """Whether a layer was left before it did anything: when it is run again only for what was not kept of it."""
         return False
 
+    def left_by(self, raised: BaseException) -> Failure | None:
+        """Where something came from that no hook is told of, for it is no ``Exception``: the layer that was running."""
+        if isinstance(raised, Exception) or not self._frames:
+            return self.failure
+        frame = self._frames[-1]
+        return Failure(raised, frame.path, type(frame.module).__name__, frame.inputs)
+
     def observe(self, source: Source, name: str, rule: Rule | None, subject: Any, call: Call) -> None:
         """A function or operator was called that nobody owns; without a rule it is uncounted."""
         if rule is None:

@@ -11,10 +11,11 @@ from dataclasses import fields, is_dataclass
 from typing import Any, NamedTuple
 
 import torch
-from torch._ops import OpOverload
+from torch._ops import HigherOrderOperator, OpOverload
 from torch.overrides import resolve_name
 
 from opcount.answers import ANSWERS
+from opcount.errors import BackwardError
 from opcount.ops import Call, Tree
 from opcount.rules import gradient_rule, operator_name
 from opcount.rules.registry import FUNCTIONS, LAYERS, OPERATORS
@@ -67,6 +68,10 @@ class GradientOperators(OperatorObserver):  # type: ignore[no-untyped-call]
         self, func: OpOverload, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         observer = self.observer
+        if isinstance(func, HigherOrderOperator):  # below autograd, where what its functions do has no graph any more
+            raise BackwardError(
+                f"the backward pass of torch's {func._name} is not counted: without backward=True the forward is"
+            )
         if DRAWS in func.tags:
             observer.drew = True
         if observer.propagating and observer.runs(torch._C._current_autograd_node(), func, args):

@@ -57,13 +57,13 @@ def call(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], observ
     except OpCountError:
         raise
     except RecursionError as error:
-        raise _too_deep(model) from error
+        raise too_deep(model) from error
     except (Exception, SystemExit) as error:  # a forward that exits ends neither the command nor a caller's process
         raise _explained(error, observer, model) from error
 
 
-def _too_deep(model: nn.Module) -> ForwardError:
-    """A forward that calls deeper than Python allows, with how deep the modules are nested."""
+def too_deep(model: nn.Module) -> ForwardError:
+    """What to say of a model that calls deeper than Python allows, with how deep the modules are nested."""
     depth = max(path.count(".") + 1 if path else 0 for path, _ in walk(model))
     return ForwardError(
         f"RecursionError: {type(model).__name__} calls deeper than Python's recursion limit allows; its modules are "
@@ -74,7 +74,7 @@ def _too_deep(model: nn.Module) -> ForwardError:
 def _explained(error: BaseException, observer: Observer, model: nn.Module) -> ForwardError:
     """What a forward raised, with the innermost layer it came from and the sizes that layer had."""
     problem = described(error)
-    failure = observer.failure
+    failure = observer.left_by(error)
     if failure is None or failure.exception is not error:
         return ForwardError(f"{type(model).__name__} could not be called: {problem}")
     sizes = " and ".join("x".join(map(str, spec.shape)) or "a scalar" for spec in tensors(failure.inputs))
