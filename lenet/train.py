@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before what takes seconds is imported
+    from opcount.interrupts import leave_at_once
+
+    leave_at_once()
+
 import argparse
 import contextlib
 import datetime
@@ -21,7 +26,6 @@ from lenet.data import DATASETS, Data, load
 from lenet.distributed import Group, LeaderError, join, launched, leave, place, resolve
 from lenet.errors import StudyError
 from lenet.files import make_folder
-from lenet.interrupts import Interrupts
 from lenet.metrics import Epoch, write_metrics
 from lenet.progress import Live
 from lenet.recipes import RECIPES, recipe_of
@@ -30,8 +34,9 @@ from lenet.settings import Settings, describe
 from lenet.tensorboard import Board, summary_writer
 from lenet.workers import Event, Work, in_turn, processors, side_by_side
 from opcount import OpCountError
+from opcount.interrupts import INTERRUPTED, Interrupts
 
-RIGHT, BAD_INPUT, INTERRUPTED = 0, 2, 130
+RIGHT, BAD_INPUT = 0, 2
 
 _EXAMPLES = """
 examples:

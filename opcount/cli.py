@@ -8,12 +8,14 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
 from opcount import extras, questions
 from opcount.errors import ForwardError, InputError, OpCountError, described
-from opcount.output import complain, put, show
+from opcount.interrupts import INTERRUPTED, Interrupts
+from opcount.output import complain, put, reserved, show
 from opcount.parsing import (
     did_you_mean,
     nearest,
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from opcount.report.view import View
     from opcount.result import Profile
 
-RIGHT, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+RIGHT, FAILED, BAD_INPUT = 0, 1, 2
 """The exit codes: fine; over a budget, not as locked, or ``--strict`` and something uncounted; the user can put it
 right; Ctrl-C."""
 
@@ -79,11 +81,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if argv is None else argv)
     try:
-        if words and words[0] in ("lock", "check"):
-            return _commit(words)
-        if words[:1] == ["sweep"]:
-            return _sweep(words[1:])
-        return _run(_options(words))
+        with Interrupts():
+            return _done(words)
     except KeyboardInterrupt:
         complain("interrupted")
         return INTERRUPTED
@@ -99,19 +98,41 @@ def main(argv: Sequence[str] | None = None) -> int:
         return BAD_INPUT
 
 
+def _done(words: list[str]) -> int:
+    if words and words[0] in ("lock", "check"):
+        return _commit(words)
+    if words[:1] == ["sweep"]:
+        return _sweep(words[1:])
+    options = _options(words)
+    with _models_at_work():
+        return _run(options)
+
+
+@contextmanager
+def _models_at_work() -> Iterator[None]:
+    """Where models' own code runs: it prints beside the report, not into it, and does not end the command.
+
+    Raises:
+        OpCountError: it tried to.
+    """
+    try:
+        with reserved():
+            yield
+    except (Exception, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # such as SystemExit, where no forward is to blame
+        raise OpCountError(f"the model's own code wanted to end the command: {described(error)}") from error
+
+
 def _sweep(words: list[str]) -> int:
     from opcount.sweeping import command
 
     options = command.read(_Parser(), words)
-    text, well = command.answer(options, complain)
+    with _models_at_work():
+        text, well = command.answer(options, complain)
     if text:
         _say(text, options)
     return RIGHT if well else FAILED
-
-
-def run() -> NoReturn:
-    """The command as a process: exit with :func:`main`'s code."""
-    sys.exit(main())
 
 
 def _options(words: list[str]) -> argparse.Namespace:
@@ -271,7 +292,9 @@ def _commit(words: list[str]) -> int:
     """Lock the figures of a project's models, or check them."""
     from opcount import committing
 
-    outcome = committing.run(words, _Parser)
+    options = committing.read(words, _Parser)
+    with _models_at_work():
+        outcome = committing.answer(options)
     if outcome.text:
         put(outcome.text)
     for line in outcome.complaints:

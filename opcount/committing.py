@@ -41,11 +41,11 @@ class Outcome:
     failed: bool = False
 
 
-def run(words: list[str], make_parser: Callable[..., argparse.ArgumentParser]) -> Outcome:
-    """Do what the words ask for: ``lock [NAME ...]`` or ``check [NAME ...] [--format github]``.
+def read(words: list[str], make_parser: Callable[..., argparse.ArgumentParser]) -> argparse.Namespace:
+    """The words as options: ``lock [NAME ...]`` or ``check [NAME ...] [--format github]``.
 
     Raises:
-        OpCountError: the words, the project, its lock or a model cannot be read; the message says what to do.
+        OpCountError: they cannot be read.
     """
     command, *rest = words
     parser = make_parser(
@@ -59,12 +59,21 @@ def run(words: list[str], make_parser: Callable[..., argparse.ArgumentParser]) -
             "--format", choices=_FORMS, help="github: annotations too, as there are under GITHUB_ACTIONS"
         )
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    options = parser.parse_args(rest)
+    parser.set_defaults(command=command)
+    return parser.parse_args(rest)
+
+
+def answer(options: argparse.Namespace) -> Outcome:
+    """Do what was asked for.
+
+    Raises:
+        OpCountError: the project, its lock or a model cannot be read; the message says what to do.
+    """
     project = find_project()
     if str(project.folder) not in sys.path:
         sys.path.insert(0, str(project.folder))  # its models are importable from wherever in it one stands
     chosen = project.chosen(options.names)
-    if command == "lock":
+    if options.command == "lock":
         return _lock(project, chosen)
     return _check(project, chosen, annotated=options.format == "github" or os.environ.get("GITHUB_ACTIONS") == "true")
 

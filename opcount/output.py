@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TextIO
 
 from opcount.errors import OpCountError
 
@@ -62,6 +62,38 @@ def complain(message: str) -> None:
     sys.stderr.write(text)
 
 
+class _Reserved:
+    """Stands for stdout while models are built and run: what is printed goes to stderr, all else is stdout's own."""
+
+    def __init__(self, stdout: TextIO) -> None:
+        self.stdout = stdout
+
+    def write(self, text: str) -> int:
+        return len(text) if sys.stderr is None else sys.stderr.write(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(sys.stderr if name == "buffer" else self.stdout, name)
+
+
+@contextmanager
+def reserved() -> Iterator[None]:
+    """Keep stdout for the report: what a model's own code prints meanwhile would get between it and its reader."""
+    before: Any = sys.stdout
+    if before is None:
+        yield
+        return
+    sys.stdout = standing = _Reserved(before)
+    try:
+        yield
+    finally:
+        if sys.stdout is standing:  # unless the model's own code has put something else there
+            sys.stdout = before
+
+
 @contextmanager
 def _stdout() -> Iterator[None]:
     """Where stdout is written to: in full, or the user is told why not.
@@ -71,6 +103,8 @@ def _stdout() -> Iterator[None]:
     """
     if sys.stdout is None:
         raise OpCountError("the report cannot be written: stdout is closed; -o FILE writes to a file")
+    held: Any = sys.stdout
+    sys.stdout = held.stdout if isinstance(held, _Reserved) else held
     try:
         yield
         sys.stdout.flush()
@@ -78,6 +112,8 @@ def _stdout() -> Iterator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes at exit
     except OSError as error:
         raise OpCountError(f"the report cannot be written: {error.strerror or error}") from error
+    finally:
+        sys.stdout = held
 
 
 def _on_terminal() -> bool:

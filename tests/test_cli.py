@@ -360,7 +360,7 @@ def test_a_reader_that_leaves_early_and_an_interrupt(here: Path) -> None:
     )
     piped.stdout.close()
     assert (piped.wait(120), piped.stderr.read()) == (0, b"")
-    assert slow.stdout.readline() == b"running\n"
+    assert slow.stderr.readline() == b"running\n"  # stdout is the report's
     slow.send_signal(signal.SIGINT)
     assert slow.wait(120) == 130
     assert slow.stderr.read() == b"opcount: interrupted\n"

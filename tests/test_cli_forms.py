@@ -139,7 +139,12 @@ def test_what_a_question_does_not_write_is_refused(capsys: pytest.CaptureFixture
 @pytest.mark.parametrize("question", [(), ("--why", "conv1"), ("--audit",)])
 def test_a_full_disk_or_a_closed_stdout_is_told(question: tuple[str, ...]) -> None:
     command = [sys.executable, "-m", "opcount", "lenet.models:Regular", *question]
-    closed = [sys.executable, "-c", "import sys; sys.stdout = None; from opcount.cli import run; run()", *command[3:]]
+    closed = [
+        sys.executable,
+        "-c",
+        "import sys; sys.stdout = None; from opcount.__main__ import run; run()",
+        *command[3:],
+    ]
     ran = subprocess.run(closed, capture_output=True, text=True, cwd=ROOT, timeout=120)
     assert (ran.returncode, ran.stdout) == (2, "")
     assert "stdout is closed" in ran.stderr

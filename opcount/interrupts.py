@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from types import TracebackType
+
+INTERRUPTED = 130
+"""The exit code of a command that Ctrl-C ended."""
 
 
 class Interrupts:
@@ -19,7 +23,7 @@ class Interrupts:
         self.seen = self.ours = False
 
     def __enter__(self) -> Interrupts:
-        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        if signal.getsignal(signal.SIGINT) in (signal.default_int_handler, _leave):
             try:
                 signal.signal(signal.SIGINT, self._note)
                 self.ours = True
@@ -38,3 +42,16 @@ class Interrupts:
     def _note(self, *_: object) -> None:
         self.seen = True
         raise KeyboardInterrupt
+
+
+def leave_at_once() -> None:
+    """Until there are :class:`Interrupts`, let Ctrl-C end the process on the spot, with nothing said.
+
+    For the first lines of a command whose imports take seconds: there is nothing to undo yet, and nobody to tell.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not if this process is to ignore it
+        signal.signal(signal.SIGINT, _leave)
+
+
+def _leave(*_: object) -> None:
+    os._exit(INTERRUPTED)
