@@ -16,11 +16,17 @@ from torch import nn
 
 from opcount.trace.answering import OperatorAnswerer
 from opcount.trace.functions import FunctionObserver
+from opcount.trace.liveness import _Operators
 from opcount.trace.operators import OperatorObserver
+from opcount.trace.propagating import GradientFunctions, GradientOperators
 from opcount.trace.recalling import FunctionAnswerer
 from opcount.trace.shapes import Stub
+from opcount.trace.whole import StorageObserver
 
-_OBSERVERS = (OperatorAnswerer, OperatorObserver, FunctionAnswerer, FunctionObserver)
+_OBSERVERS = (
+    *(OperatorAnswerer, OperatorObserver, FunctionAnswerer, FunctionObserver),
+    *(GradientFunctions, GradientOperators, StorageObserver, _Operators),
+)
 POINTS: frozenset[CodeType] = frozenset(
     (
         nn.Module._call_impl.__code__,

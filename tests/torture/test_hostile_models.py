@@ -6,6 +6,7 @@ import os
 import re
 import sys
 import threading
+from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
 
@@ -17,6 +18,7 @@ import opcount
 from opcount import OpCountError, Profile, profile
 from opcount.errors import ForwardError, InputError, RuleError
 from opcount.report import render
+from opcount.separable import separate
 
 EXECUTIONS = ["auto", "real"]
 
@@ -153,6 +155,64 @@ class StartsThreads(nn.Module):
 @pytest.mark.parametrize("depth", [200, 240, 300])
 def test_a_model_nested_as_deep_as_pytorch_can_is_counted(depth: int, execution: str) -> None:
     assert profile(nested(depth), (1, 4), execution=execution).macs == 16
+
+
+class Holds(nn.Module):
+    """One module in another, without the chain that a Sequential is."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.inner(x)
+
+
+def deepest(wrap: Callable[[nn.Module], nn.Module]) -> nn.Module:
+    """As many modules in one another as PyTorch just manages, called from a little further down the stack."""
+    model: nn.Module = nn.Linear(4, 4)
+    x = torch.zeros(1, 4)
+    while True:
+        deeper = wrap(model)
+        try:
+            deeper(x)
+        except RecursionError:
+            return model
+        model = deeper
+
+
+COUNTS: dict[str, Callable[[nn.Module], int]] = {
+    "auto": lambda model: profile(model, (1, 4)).macs,
+    "shapes": lambda model: profile(model, (1, 4), execution="shapes").macs,
+    "real": lambda model: profile(model, (1, 4), execution="real").macs,
+    "backward": lambda model: profile(model, (1, 4), backward=True).forward.macs,
+    "memory": lambda model: profile(model, (1, 4), memory=True).macs,
+    "audit": lambda model: 16 * opcount.audit(model, (1, 4)).agrees,
+}
+
+
+@pytest.mark.parametrize("count", COUNTS)
+@pytest.mark.parametrize("wrap", [nn.Sequential, Holds])
+def test_a_model_that_pytorch_just_manages_is_counted(wrap: Any, count: str) -> None:
+    assert COUNTS[count](deepest(wrap)) == 16
+
+
+@pytest.mark.parametrize("execution", EXECUTIONS)
+def test_modules_of_one_path_are_refused(execution: str) -> None:
+    """PyTorch refuses dots in names; written into its table all the same, each would be told of as both."""
+    model = nn.Sequential()
+    model.add_module("a", nn.Sequential())
+    model.a.add_module("b", nn.Linear(4, 4, bias=False))
+    model._modules["a.b"] = nn.Linear(4, 8, bias=False)
+    with pytest.raises(InputError, match=r"2 modules are both 'a\.b'"):
+        profile(model, (1, 4), execution=execution)
+    del model.a.b
+    assert profile(model, (1, 4), execution=execution).macs == 32
+
+
+def test_a_model_too_deep_to_be_copied_is_told_how_deep() -> None:
+    with pytest.raises(ForwardError, match="nested 1,000 deep"):
+        separate(nested(1_000))
 
 
 @pytest.mark.parametrize("execution", EXECUTIONS)

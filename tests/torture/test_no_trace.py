@@ -23,6 +23,15 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 ERRORS = [RuntimeError, KeyboardInterrupt, MemoryError]
 EXECUTIONS = ["auto", "real"]
+COUNTS: dict[str, dict[str, Any]] = {
+    "auto": {},
+    "real": {"execution": "real"},
+    "training step": {"backward": True, "optimizer": "adamw"},
+    "training step for real": {"backward": True, "optimizer": "adamw", "execution": "real"},
+    "memory": {"memory": True},
+    "memory for real": {"memory": True, "execution": "real"},
+}
+"""What is asked for, as :func:`opcount.profile` takes it."""
 EVERYDAY = ["resnet18", "mobilenet_v2", "shufflenet_v2_x0_5", "squeezenet1_1"]
 
 
@@ -38,7 +47,7 @@ def unchanged(subject: Subject, execution: str) -> None:
     did("models fingerprinted")
 
 
-def struck(subject: Subject, error: type[BaseException], execution: str, most: int = sys.maxsize) -> None:
+def struck(subject: Subject, error: type[BaseException], how: str, most: int = sys.maxsize) -> None:
     """Strike a count at every point in turn; each time it ends well or in an error, and nothing changed.
 
     Args:
@@ -46,21 +55,21 @@ def struck(subject: Subject, error: type[BaseException], execution: str, most: i
     """
     with subject.context():
         model, inputs, kwargs = subject.build()
-        profile(model, inputs, kwargs=kwargs, execution=execution)  # or what is remembered of it would come too late
+        profile(model, inputs, kwargs=kwargs, **COUNTS[how])  # or what is remembered of it would come too late
         with fault(error, None) as whole:
-            right = profile(model, inputs, kwargs=kwargs, execution=execution).ops
+            right = profile(model, inputs, kwargs=kwargs, **COUNTS[how]).ops
         before = fingerprint.of_model(model), fingerprint.of_process()
         step = -(-whole.points // most)
         for point in range(ERRORS.index(error) * step // len(ERRORS), whole.points, step):
             with fault(error, point) as fell:
-                ended = _ended(lambda: profile(model, inputs, kwargs=kwargs, execution=execution), error)
+                ended = _ended(lambda: profile(model, inputs, kwargs=kwargs, **COUNTS[how]), error)
             assert fell.happened, f"point {point} of {whole.points} was never reached"
             assert ended is None or ended.ops == right
             then, now = before, (fingerprint.of_model(model), fingerprint.of_process())
             changed = [*fingerprint.differences(then[0], now[0]), *fingerprint.differences(then[1], now[1])]
             assert changed == [], f"struck by {error.__name__} at point {point}"
             did("faults injected")
-        assert profile(model, inputs, kwargs=kwargs, execution=execution).ops == right
+        assert profile(model, inputs, kwargs=kwargs, **COUNTS[how]).ops == right
 
 
 def _ended(count: Callable[[], Any], error: type[BaseException]) -> Any:
@@ -109,6 +118,40 @@ def test_many_random_networks_leave_no_trace(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_a_fault_at_every_point(seed: int, execution: str, error: type[BaseException]) -> None:
     struck(drawn(seed), error, execution)
+
+
+def trainable() -> nn.Sequential:
+    """What a training step goes through: with state, with drawn numbers, and with parameters used twice."""
+    twice = nn.Linear(4, 4)
+    return nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4), twice, nn.ReLU(), nn.Dropout(), twice, nn.LayerNorm(4))
+
+
+TRAINABLE = Subject("trainable", lambda: (trainable(), torch.randn(3, 4), {}))
+
+
+@pytest.mark.parametrize("error", ERRORS)
+@pytest.mark.parametrize("how", [how for how in COUNTS if how not in EXECUTIONS])
+def test_a_fault_in_a_training_step_and_in_a_run_for_memory(how: str, error: type[BaseException]) -> None:
+    struck(TRAINABLE, error, how, most=8)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("error", ERRORS)
+@pytest.mark.parametrize("how", [how for how in COUNTS if how not in EXECUTIONS])
+def test_a_fault_at_every_point_of_a_training_step_and_of_a_run_for_memory(
+    how: str, error: type[BaseException]
+) -> None:
+    struck(TRAINABLE, error, how)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("error", ERRORS)
+@pytest.mark.parametrize("how", [how for how in COUNTS if how not in EXECUTIONS])
+@pytest.mark.parametrize("subject", torchvision("resnet18", "shufflenet_v2_x0_5"), ids=str)
+def test_a_fault_all_over_a_training_step_of_torchvision(
+    subject: Subject, how: str, error: type[BaseException]
+) -> None:
+    struck(subject, error, how, most=12)
 
 
 @pytest.mark.slow
