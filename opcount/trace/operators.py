@@ -46,7 +46,7 @@ class OperatorObserver(ObservingMode):  # type: ignore[no-untyped-call]
     ) -> Any:
         kwargs = kwargs or {}
         if isinstance(func, HigherOrderOperator):
-            return call_higher_order(self, func, args, kwargs)
+            return self.call_higher_order(func, args, kwargs)
         if DRAWS in func.tags:
             self.observer.drew = True
         if self.observer.owned:
@@ -65,6 +65,10 @@ class OperatorObserver(ObservingMode):  # type: ignore[no-untyped-call]
         self.observer.observe("operator", operator_name(func), rule, func, Call(*inputs, describe(output)))
         return output
 
+    def call_higher_order(self, func: HigherOrderOperator, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """What an operator that takes functions returns."""
+        return call_higher_order(self, func, args, kwargs)
+
     def execute(self, func: OpOverload, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """What the operator returns."""
         return func(*args, **kwargs)
@@ -72,6 +76,6 @@ class OperatorObserver(ObservingMode):  # type: ignore[no-untyped-call]
 
 def _handler(func: HigherOrderOperator) -> Any:
     def handle(mode: OperatorObserver, *args: Any, **kwargs: Any) -> Any:
-        return call_higher_order(mode, func, args, kwargs)
+        return mode.call_higher_order(func, args, kwargs)
 
     return handle

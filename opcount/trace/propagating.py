@@ -68,10 +68,8 @@ class GradientOperators(OperatorObserver):  # type: ignore[no-untyped-call]
         self, func: OpOverload, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         observer = self.observer
-        if isinstance(func, HigherOrderOperator):  # below autograd, where what its functions do has no graph any more
-            raise BackwardError(
-                f"the backward pass of torch's {func._name} is not counted: without backward=True the forward is"
-            )
+        if isinstance(func, HigherOrderOperator):
+            return self.call_higher_order(func, args, kwargs or {})
         if DRAWS in func.tags:
             observer.drew = True
         if observer.propagating and observer.runs(torch._C._current_autograd_node(), func, args):
@@ -83,6 +81,16 @@ class GradientOperators(OperatorObserver):  # type: ignore[no-untyped-call]
             if any(isinstance(each, torch.Tensor) and each.requires_grad for each in args):
                 observer.made(begin, "operator", operator_name(func), func, inputs, 0)
         return output
+
+    def call_higher_order(self, func: HigherOrderOperator, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Refuse: this is below autograd, where what the operator's functions do leaves no graph.
+
+        Raises:
+            BackwardError: always.
+        """
+        raise BackwardError(
+            f"the backward pass of torch's {func._name} is not counted: without backward=True the forward is"
+        )
 
 
 _PRODUCTS = frozenset(
