@@ -42,7 +42,8 @@ lint: $(READY) ## formatting, lint, types, import contracts, the LeNets' figures
 audit: $(READY) ## what bandit says of the code, and known vulnerabilities of what is installed (asks pypi.org)
 	$(PY) -m pip install --quiet 'bandit>=1.8' 'pip-audit>=2.7'
 	$(VENV)/bin/bandit --quiet --recursive opcount lenet pytest_opcount.py -ll
-	$(VENV)/bin/pip-audit --local --skip-editable
+	$(PY) -m pip freeze --local --exclude-editable > $(VENV)/installed.txt
+	$(VENV)/bin/pip-audit --strict --no-deps --disable-pip --requirement $(VENV)/installed.txt
 
 oldest: ## the tests of the core with the oldest packages that are supported; needs a Python of 3.10 to 3.12
 	$(PYTHON) -m venv .venv-oldest
