@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 if __name__ == "__main__":  # before what takes seconds is imported
-    from opcount.interrupts import leave_at_once
+    try:
+        from opcount.interrupts import leave_at_once
 
-    leave_at_once()
+        leave_at_once()
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
 
 import argparse
 import contextlib
