@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import reprlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
@@ -163,6 +164,7 @@ def profile_of(
 ) -> Profile:
     """What a ledger holds, as the profile of the model that a clone is of."""
     facts = _with_traced(list(_facts(skeleton)), skeleton)
+    _told_apart(facts)
     said = () if skeleton.ordinary else remarks(model, ledger.records(facts))
     return Profile.folded_later(
         lambda: ledger.records(facts),
@@ -173,6 +175,21 @@ def profile_of(
         convention=convention,
         execution_record=replace(execution, remarks=said) if said else execution,
     )
+
+
+def _told_apart(facts: list[ModuleFacts]) -> None:
+    """Refuse two modules of one path, each of which would be told of as both.
+
+    Raises:
+        InputError: there are two.
+    """
+    paths = Counter([fact.path for fact in facts])
+    if len(paths) < len(facts):
+        ((path, times),) = paths.most_common(1)
+        raise InputError(
+            f"{times} modules are both {path!r}: a name with a dot in it was written past add_module, which "
+            "refuses that; give it another"
+        )
 
 
 def _with_traced(facts: list[ModuleFacts], skeleton: Skeleton) -> list[ModuleFacts]:

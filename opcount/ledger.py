@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
-from opcount.errors import InputError, RuleError
+from opcount.errors import RuleError
 from opcount.formulas import Formula, evaluate, find
 from opcount.ops import Call, Convention, Event, OpCount, Term, added, weighted
 from opcount.result import Entry, LayerRecord, Shapes, Site, Uncounted
@@ -104,19 +104,9 @@ class Ledger:
                 self._costs[id(terms)] = terms, self._costs_of(owner, name, terms)
 
     def records(self, modules: Iterable[ModuleFacts]) -> tuple[LayerRecord, ...]:
-        """A record for each module, in the order given.
-
-        Raises:
-            InputError: two modules have one path, so that nobody could tell what is whose.
-        """
+        """A record for each module, in the order given."""
         facts = list(modules)
         own = {module.path: self._entries(module.path) for module in facts}
-        if len(own) < len(facts):
-            ((path, times),) = Counter(module.path for module in facts).most_common(1)
-            raise InputError(
-                f"{times} modules are both {path!r}: a name with a dot in it was written past add_module, which "
-                "refuses that; give it another"
-            )
         subtrees = _subtrees({path: ops for path, (_, ops) in own.items()})
         return tuple([self._record(module, *own[module.path], subtrees[module.path]) for module in facts])
 
