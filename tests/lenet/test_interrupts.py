@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from lenet.interrupts import Interrupts
 from lenet.workers import _deaf_to_interrupts
+from opcount.interrupts import Interrupts
 
 _BLOCKED = "import signal; print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))"
 
