@@ -52,7 +52,10 @@ def test_a_word_belongs_to_a_source(word: str, form: str) -> None:
 @pytest.mark.parametrize("word", ["w.pt", "w.pth", "dir/pytorch_model.bin", "last.ckpt", "m.safetensors"])
 def test_weights_are_refused_unopened(word: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "load", lambda *a, **k: pytest.fail("it was opened"))
-    assert "which do not say what is computed with them, and is not unpickled" in refused(str(tmp_path / word))
+    target = tmp_path / word
+    target.parent.mkdir(exist_ok=True)
+    target.write_bytes(b"weights")
+    assert "which do not say what is computed with them, and is not unpickled" in refused(str(target))
 
 
 HUB = """

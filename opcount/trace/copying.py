@@ -165,9 +165,7 @@ class Copier:
     def _fill_module(self, module: nn.Module, new: nn.Module, path: str) -> None:
         """As :meth:`_fill`, for the many attributes a module has of which few need copying."""
         own = module.__dict__
-        if "forward" in own and isinstance(
-            own["forward"], Observing
-        ):  # what an outer count has put there is none of this one's
+        if "forward" in own and isinstance(own["forward"], Observing):  # put there by an outer count, for itself
             own = {name: value for name, value in own.items() if name != "forward"}
         attributes = own.copy()
         names = layout(own)
