@@ -128,7 +128,8 @@ class Copier:
 
     def _tensor(self, tensor: torch.Tensor, path: str) -> torch.Tensor:
         if self.shapes_only:
-            return stand_in(tensor, described=True)
+            with torch._C.DisableTorchFunction(), torch._C._DisableTorchDispatch():
+                return stand_in(tensor, described=True)
         if self.fake is not None:
             return self.fake(tensor)
         if is_distributed(tensor):
@@ -208,8 +209,7 @@ class Copier:
         return type(table)() if not table and type(table) in _TABLES else self.copy(table, _join(path, name))
 
     def _stand_in(self, tensor: torch.Tensor) -> torch.Tensor:
-        with torch._C.DisableTorchFunction(), torch._C._DisableTorchDispatch():
-            return self.copy(tensor, "")  # type: ignore[no-any-return]
+        return self.copy(tensor, "")  # type: ignore[no-any-return]
 
     def _dict(self, value: dict[Any, Any], path: str) -> dict[Any, Any]:
         new: Any = blank(value)

@@ -28,11 +28,15 @@ def stand_in(tensor: torch.Tensor, *, described: bool = False) -> torch.Tensor:
     """A tensor of the same class, shape, strides and type on the meta device; without values, whatever its size.
 
     Args:
-        described: whether it is to keep its description, and may share its storage with others that look like it.
+        described: whether it is to keep its description, and may share its storage with others that look like it; to
+            be called out of sight of all modes.
 
     Raises:
         NeedsValues: the tensor is of a kind that shapes do not describe.
     """
+    dense = tensor.layout is _STRIDED and not tensor.is_quantized and not tensor.is_nested
+    if described and dense and type(tensor) in _PLAIN:
+        return _described(tensor)
     if is_lazy(tensor):
         kind: Any = type(tensor)
         blank: torch.Tensor = kind(requires_grad=tensor.requires_grad, device=META, dtype=tensor.dtype)
@@ -43,8 +47,6 @@ def stand_in(tensor: torch.Tensor, *, described: bool = False) -> torch.Tensor:
     if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_nested:
         raise NeedsValues(f"a {tensor.layout} tensor has no stand-in")
     plain = type(tensor) in (torch.Tensor, nn.Parameter, nn.Buffer)
-    if plain and described:
-        return _described(tensor)
     if not plain and not isinstance(tensor, nn.Parameter):
         raise NeedsValues(f"a {type(tensor).__name__} has no stand-in")
     data = torch.empty_strided(tuple(tensor.shape), tensor.stride(), dtype=tensor.dtype, device=META)
@@ -58,11 +60,11 @@ def stand_in(tensor: torch.Tensor, *, described: bool = False) -> torch.Tensor:
 
 
 def _described(tensor: torch.Tensor) -> torch.Tensor:
-    is_parameter = isinstance(tensor, nn.Parameter)
+    is_parameter = type(tensor) is nn.Parameter
     needs_grad = is_parameter and tensor.requires_grad
-    with torch._C.DisableTorchFunction(), torch._C._DisableTorchDispatch():
-        like, spec, strides = _like(tensor.shape, tensor.stride(), tensor.dtype, needs_grad)
-        blank = nn.Parameter(like.data, needs_grad) if is_parameter else like.data
+    like, spec, strides = _like(tensor.shape, tensor.stride(), tensor.dtype, needs_grad)
+    blank = like.data  # as nn.Parameter() does of a plain tensor, without asking what it is:
+    blank = torch.Tensor._make_subclass(nn.Parameter, blank, needs_grad) if is_parameter else blank
     own = blank.__dict__
     own[KEPT] = spec
     if strides is not None:
