@@ -148,6 +148,10 @@ class Lent:
             future.cancel()
 
 
+_MOST = {"workers": 4096, "time_limit": 10**9, "memory_limit": 2**60}
+"""What a system takes: processes, seconds, bytes."""
+
+
 def crew(
     build: Callable[..., Any],
     executor: Any,
@@ -165,6 +169,8 @@ def crew(
     for name, limit in (("workers", workers), ("time_limit", time_limit), ("memory_limit", memory_limit)):
         if limit is not None and not limit > 0:
             raise InputError(f"{name} is a number above 0, not {limit!r}")
+        if limit is not None and _MOST[name] < limit != float("inf"):
+            raise InputError(f"{name} is {_MOST[name]:,} at most")
     limited = time_limit is not None or memory_limit is not None
     seconds = TIME_LIMIT if time_limit is None else time_limit if time_limit != float("inf") else None
     client = _client(executor)

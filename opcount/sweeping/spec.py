@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import re
+import reprlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,7 @@ _TABLES = {
     "limits": ("time", "memory"),
     "executor": ("workers", "dask"),
 }
-_BYTES = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B?", re.ASCII | re.IGNORECASE)
+_BYTES = re.compile(r"(\d{1,30}(?:\.\d{1,30})?)\s*([KMGT]?)(i?)B?", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -120,11 +122,15 @@ def parse_bytes(text: Any) -> int:
     >>> parse_bytes("2 GiB"), parse_bytes("500MB"), parse_bytes(1024)
     (2147483648, 500000000, 1024)
     """
-    found = _BYTES.fullmatch(str(text).strip()) if not isinstance(text, bool) else None
-    if found is None or float(found[1]) == 0:
-        raise InputError(f"cannot read the amount of memory {text!r}: write it as in 2 GiB")
+    if type(text) is int and text > 0:
+        return text
+    found = _BYTES.fullmatch(str(text).strip()) if isinstance(text, (str, float)) else None
+    amount = Fraction(found[1]) if found is not None else 0
+    if found is None or amount == 0:
+        shown = reprlib.repr(text) if isinstance(text, (str, float)) else f"of type {type(text).__name__}"
+        raise InputError(f"cannot read the amount of memory {shown}: write it as in 2 GiB")
     power = " KMGT".index(found[2].upper() or " ")
-    return int(float(found[1]) * (1024 if found[3] else 1000) ** power)
+    return int(amount * (1024 if found[3] else 1000) ** power)
 
 
 def sized(texts: tuple[str, ...]) -> Any:
