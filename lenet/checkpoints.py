@@ -64,6 +64,8 @@ def load_state(folder: Path, job: Job, settings: Settings) -> tuple[dict[str, An
     if not _equal(state.get("job"), asdict(job)) or not _equal(state.get("settings"), asdict(settings)):
         raise _refused(path, "it belongs to another network or to a run with other settings")
     try:
+        if type(state["epochs"]) is not list:  # a tensor would be taken apart number by number
+            raise TypeError("they are no list")
         epochs = [Epoch(**epoch) for epoch in state["epochs"]]
         _check_epochs(epochs, job, settings)
     except (KeyError, TypeError, ValueError) as error:

@@ -434,5 +434,5 @@ def _change(holder: Any, field: Any, data: Any) -> None:
                 values[data.draw(st.integers(0, max(len(values) - 1, 0)))] = value
             else:
                 setattr(holder, field.name, value)
-        except (TypeError, ValueError, IndexError, UnicodeError):  # protobuf cannot say this
+        except (TypeError, ValueError, IndexError, OverflowError):  # protobuf cannot say this
             pass
