@@ -2,13 +2,13 @@
 
     python -m benchmarks.speed [--models torchvision:resnet50 timm:vit_small_patch16_224] [--rounds 9] [--write]
 
-One process, one thread, the model on the meta device for all (weights play no part), runs of all interleaved, the
-median of each. "Cold" is a count that remembers nothing of earlier ones, "warm" any later one: until its figures are
-there. "Rows" is a warm count with the record of every layer, which is made when it is first asked for. PyTorch's own
-counter is
-always there; the others are those that are installed and run on the meta device (fvcore, ptflops, torchinfo, calflops,
-thop), and of these the fastest is shown. Some of them leave functions of PyTorch replaced, or buffers and hooks on the
-model: each is asked in a process of its own, forked from this one right after.
+One process, one thread, the model on the meta device for all (weights play no part), runs of all interleaved, each
+timed right after one of its own kind, the median of each. "Cold" is a count that remembers nothing of earlier ones,
+"warm" any later one: until its figures are there. "Rows" is a warm count with the record of every layer, which is made
+when it is first asked for. PyTorch's own counter is always there; the others are those that are installed and run on
+the meta device (fvcore, ptflops, torchinfo, calflops, thop), and of these the fastest is shown. Some of them leave
+functions of PyTorch replaced, or buffers and hooks on the model: each is asked in a process of its own, forked from
+this one right after.
 
 Then Llama-3.1 405B's shape, with the memory it takes; what the time of a count depends on (depth) and what it does not
 (batch, resolution, width, the size of the weights); and the command line from start to end beside the import of its
@@ -105,6 +105,7 @@ def compare(name: str, rounds: int) -> dict[str, float]:
         times: dict[str, list[float]] = {way: [] for way in ways}
         for _ in range(rounds):
             for way, call in ways.items():
+                call()  # what ran before has left the processor's caches full of other things
                 times[way].append(measured(call))
         peers = {peer: apart(partial(timed, ask, Built(model, args, kwargs), rounds)) for peer, ask in PEERS.items()}
     found_by = {way: statistics.median(taken) for way, taken in times.items()}
