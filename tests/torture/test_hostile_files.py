@@ -371,6 +371,20 @@ class TestOnnx:
         with folder(net__onnx=data.draw(contents(onnx_model()))):
             well_said(["net.onnx", "--batch", "2", "--format", "csv"])
 
+    def test_names_that_are_no_text(self) -> None:
+        """Protobuf reads them as bytes."""
+        import onnx
+
+        axis = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["batch", 4])
+        out = onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, ["batch", 4])
+        graph = onnx.helper.make_graph([onnx.helper.make_node("Relu", ["x"], ["y"])], "net", [axis], [out])
+        whole = onnx.helper.make_model(graph).SerializeToString()
+        for damaged in (whole.replace(b"batch", b"b\xfftch"), whole.replace(b"\x01x", b"\x01\xff")):
+            with folder(net__onnx=damaged):
+                code, _, err = well_said(["net.onnx", "--batch", "2", "--format", "csv"])
+            assert code == 2
+            assert "text" in err or "no ONNX model" in err
+
     @given(data=st.data())
     def test_a_model_changed_anywhere(self, data: Any) -> None:
         """Fields of its messages set to what nobody expects, as far as protobuf can write it down."""

@@ -87,7 +87,7 @@ def signature(model: Any) -> tuple[GraphInput, ...]:
     """What the model is called with.
 
     Raises:
-        InputError: an input is no tensor.
+        InputError: an input is no tensor, or a name in it is no text.
     """
     held = {tensor.name for tensor in model.graph.initializer}
     held |= {tensor.values.name for tensor in model.graph.sparse_initializer}
@@ -98,6 +98,9 @@ def _input(value: Any) -> GraphInput:
     if value.type.WhichOneof("value") != "tensor_type":
         raise InputError(f"the input {value.name!r} of the ONNX model is no tensor, which cannot be counted with")
     tensor = value.type.tensor_type
+    names = (value.name, *(dim.dim_param for dim in tensor.shape.dim))
+    if any(not isinstance(name, str) for name in names):  # protobuf leaves as bytes what is not in UTF-8
+        raise InputError(f"the input {value.name!r} of the ONNX model, or an axis of it, has a name that is no text")
     if not tensor.HasField("shape"):
         return GraphInput(value.name, None, dtype_name(tensor.elem_type))
     axes = (_axis(dim, f"{value.name}.{place}") for place, dim in enumerate(tensor.shape.dim))
