@@ -6,7 +6,7 @@ import reprlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 from torch import fx, nn
@@ -165,9 +165,10 @@ def profile_of(
     """What a ledger holds, as the profile of the model that a clone is of."""
     facts = _with_traced(list(_facts(skeleton)), skeleton)
     _told_apart(facts)
-    said = () if skeleton.ordinary else remarks(model, ledger.records(facts))
+    records = cache(lambda: ledger.records(facts))
+    said = () if skeleton.ordinary else remarks(model, records())
     return Profile.folded_later(
-        lambda: ledger.records(facts),
+        records,
         ops=ledger.total(facts),
         params=sum(fact.params for fact in facts),
         model=facts[0].type if facts and not facts[0].path else type(skeleton.model).__name__,
@@ -183,9 +184,8 @@ def _told_apart(facts: list[ModuleFacts]) -> None:
     Raises:
         InputError: there are two.
     """
-    paths = Counter([fact.path for fact in facts])
-    if len(paths) < len(facts):
-        ((path, times),) = paths.most_common(1)
+    if len({fact.path for fact in facts}) < len(facts):
+        ((path, times),) = Counter([fact.path for fact in facts]).most_common(1)
         raise InputError(
             f"{times} modules are both {path!r}: a name with a dot in it was written past add_module, which "
             "refuses that; give it another"

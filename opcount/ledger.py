@@ -47,7 +47,7 @@ class _Account:
 _FREE = OpCount()
 _WORKED_OUT: dict[Convention, dict[Term, tuple[Formula, OpCount]]] = {}
 """What terms cost under a convention, by the formula that had their name then."""
-LIMIT = 65_536
+_LIMIT = 65_536
 _Own: TypeAlias = tuple[tuple[Entry, ...], OpCount]
 
 
@@ -176,7 +176,7 @@ class Ledger:
         for figure, count in cost.to_dict().items():
             if not isinstance(count, int) or count < 0:
                 raise RuleError(f"{term} has {count!r} {figure}, and a count is a whole number of 0 or more")
-        if len(self._worked_out) >= LIMIT:
+        if len(self._worked_out) >= _LIMIT:
             self._worked_out.clear()
         self._worked_out[term] = formula, cost
         return cost

@@ -151,10 +151,9 @@ class Profile(Figures):
     def folded_later(
         cls, fold: Callable[[], tuple[LayerRecord, ...]], *, ops: OpCount, params: int, **others: Any
     ) -> Profile:
-        """A profile whose records are put together when they are first asked for: its figures need none of them.
+        """A profile whose records are made, by ``fold``, when they are first asked for: its figures need none of them.
 
-        ``fold`` makes them: it cannot fail, and each call returns the same. ``ops`` and ``params`` are their sums, and
-        ``others`` the fields beside ``layers``.
+        ``fold`` cannot fail. ``ops`` and ``params`` are the records' sums, ``others`` the fields beside ``layers``.
         """
         profile = cls(layers=(), **others)
         del profile.__dict__["layers"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 from pathlib import Path
 
-from lenet.errors import StudyError
+from lenet.errors import missing
 
 
 def write(folder: Path) -> list[Path]:
@@ -40,7 +40,7 @@ def ready() -> None:
     """
     for package in ("matplotlib", "jinja2"):
         if find_spec(package) is None:
-            raise StudyError(f"the report needs {package}, which is not installed: pip install 'opcount[study]'")
+            raise missing(package)
 
 
 def in_short(folder: Path) -> str:

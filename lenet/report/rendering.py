@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lenet.errors import StudyError
+from lenet.errors import missing
 from lenet.report.document import Paper
 from lenet.report.style import PALETTE
 
@@ -52,7 +52,7 @@ def _template(name: str, autoescape: bool) -> Any:
         from jinja2 import Environment, StrictUndefined
         from markupsafe import Markup, escape
     except ImportError as error:
-        raise StudyError("the report needs jinja2, which is not installed: pip install 'opcount[study]'") from error
+        raise missing("jinja2") from error
 
     def marked(text: str) -> Any:
         return Markup(_marked(str(escape(text))))  # noqa: S704 - escaped before the few marks are set # nosec B704

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from lenet.errors import StudyError
+from lenet.errors import missing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -74,7 +74,7 @@ def styled() -> Iterator[None]:
     try:
         from matplotlib import style
     except ImportError as error:
-        raise StudyError("the report needs matplotlib, which is not installed: pip install 'opcount[study]'") from error
+        raise missing("matplotlib") from error
     with style.context(["default", STYLE]):
         yield
 

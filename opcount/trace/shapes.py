@@ -21,7 +21,7 @@ from torch.nn.modules import module as module_calls
 from opcount.answers import ANSWERS, layer_answer
 from opcount.answers.layers import given_back
 from opcount.ops import Call, Execution, Term, Tree
-from opcount.rules import layer_rule
+from opcount.rules import Rule, layer_rule
 from opcount.rules.registry import LAYERS
 from opcount.trace import hooks
 from opcount.trace.answering import OperatorAnswerer
@@ -127,8 +127,8 @@ class Stub(Watch):
     observer: ShapesObserver
 
     def __init__(self, path: str, module: nn.Module, answer: Any, observer: ShapesObserver) -> None:
-        self.path, self.observer, self.module, self.answer = path, observer, module, answer
-        module.__dict__["forward"] = self
+        super().__init__(path, module, observer)
+        self.answer = answer
 
     def run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """What the layer would return."""
@@ -143,29 +143,27 @@ class Stub(Watch):
 
     def _known(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Remembered | None:
         """The answer and its terms: remembered of a layer just like this one, or worked out."""
-        if layer_rule(self.module) is None:
+        rule = layer_rule(self.module)
+        if rule is None:
             return None
         given = describe_call(args, kwargs)
-        key = None if kwargs else looks(self.module)
-        if key is None:
-            return self._worked_out(*given)
-        key = *key, *given[0]
+        like = None if kwargs else looks(self.module)
+        key = None if like is None else (*like, *given[0])
         try:
-            known: Remembered | None = MEMORY.get(key)
+            known: Remembered | None = None if key is None else MEMORY.get(key)
         except TypeError:  # a list somewhere inside
-            return self._worked_out(*given)
+            key = known = None
         if known is None:
-            known = self._worked_out(*given)
-            if known is not None:
+            known = self._worked_out(rule, *given)
+            if known is not None and key is not None:
                 MEMORY.put(key, known)
         return known
 
-    def _worked_out(self, args: tuple[Tree, ...], kwargs: dict[str, Tree]) -> Remembered | None:
+    def _worked_out(self, rule: Rule, args: tuple[Tree, ...], kwargs: dict[str, Tree]) -> Remembered | None:
         module = self.module
         with torch._C.DisableTorchFunction():
             output = MEMORY.same(self.answer(module, Call(args, kwargs, None, module.training)))
-        rule = layer_rule(module)
-        if output is None or rule is None:
+        if output is None:
             return None
         call = Call(args, kwargs, output, module.training)
         terms = self.observer.terms(type(module).__name__, rule, module, call, self.path)

@@ -65,11 +65,16 @@ def _described(tensor: torch.Tensor) -> torch.Tensor:
     like, spec, strides = _like(tensor.shape, tensor.stride(), tensor.dtype, needs_grad)
     blank = like.data  # as nn.Parameter() does of a plain tensor, without asking what it is:
     blank = torch.Tensor._make_subclass(nn.Parameter, blank, needs_grad) if is_parameter else blank
-    own = blank.__dict__
+    return _kept(blank, spec, strides)
+
+
+def _kept(tensor: torch.Tensor, spec: TensorSpec, strides: tuple[int, ...] | None) -> torch.Tensor:
+    """A tensor with its description, and its strides unless it is contiguous."""
+    own = tensor.__dict__
     own[KEPT] = spec
     if strides is not None:
         own[STRIDES] = strides
-    return blank
+    return tensor
 
 
 @lru_cache(maxsize=4096)
@@ -108,7 +113,7 @@ class _Supply:
     __slots__ = ("like", "number", "spare")
 
     def __init__(self, spec: TensorSpec, strides: tuple[int, ...] | None) -> None:
-        dtype = _DTYPES.get(spec.dtype) or dtype_of(spec.dtype)
+        dtype = dtype_of(spec.dtype)
         if strides is None:
             self.like = torch.empty(spec.shape, dtype=dtype, device=META)
         else:
@@ -119,11 +124,7 @@ class _Supply:
     def fill(self, spec: TensorSpec, strides: tuple[int, ...] | None, requires_grad: bool) -> None:
         """Make some more: twice as many as the last time, up to a limit."""
         for _ in range(self.number):
-            blank = self.like.data
-            own = blank.__dict__
-            own[KEPT] = spec
-            if strides is not None:
-                own[STRIDES] = strides
+            blank = _kept(self.like.data, spec, strides)
             if requires_grad:
                 blank.requires_grad = True
             self.spare.append(blank)

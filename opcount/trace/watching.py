@@ -52,8 +52,8 @@ class Watch(Standing):
     __slots__ = ("observer", "path")
 
     def __init__(self, path: str, module: nn.Module, observer: Observer) -> None:
-        self.path, self.observer, self.module = path, observer, module
-        module.__dict__["forward"] = self
+        super().__init__(module)
+        self.path, self.observer = path, observer
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """What the forward returns."""
