@@ -133,17 +133,18 @@ def _plan(
     """
     from lenet import report
 
+    new = None if options.resume else _settings(options, group)
     report.ready()
     if options.tensorboard:
         summary_writer()
-    if options.resume:
+    if new is None:
         folder, data_folder = _resumable(options)
         settings = settings_of(folder)
         _agree(options, settings, group)
         work = Work(settings, data_folder, folder)
         data = work.data()
     else:
-        work, data = _begun(options, group, console)
+        work, data = _begun(new, options, console)
         settings, folder = work.settings, work.folder
     held.enter_context(locked(folder))
     if not options.resume:
@@ -158,13 +159,12 @@ def _plan(
     return plan
 
 
-def _begun(options: argparse.Namespace, group: Group, console: Console) -> tuple[Work, Data]:
+def _begun(settings: Settings, options: argparse.Namespace, console: Console) -> tuple[Work, Data]:
     """A new run's work and data; what can be refused without the data is, before MNIST is downloaded.
 
     Raises:
-        StudyError: a setting cannot be, the folder is not empty, or the data are not to be had.
+        StudyError: the folder is not empty, or the data are not to be had.
     """
-    settings = _settings(options, group)
     if options.out:
         refuse_existing(options.out)
     data_folder = options.data_dir or Path("data")
