@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 import reprlib
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any
 
-from torch import fx, nn
-from torch.nn.parameter import is_lazy
+from torch import nn
 
+from opcount.census import census_of
 from opcount.errors import InputError
 from opcount.graphs.onnx.counting import count_onnx, is_onnx, proto_of
-from opcount.graphs.ordering import in_order
 from opcount.graphs.signature import bind
 from opcount.graphs.subject import Program, program_of
 from opcount.inputs import call_arguments
-from opcount.ledger import Ledger, ModuleFacts
+from opcount.ledger import Ledger
 from opcount.ops import Convention, Execution, tensors
 from opcount.result import Profile, Shapes
 from opcount.trace.describe import describe
-from opcount.trace.following import bases_of, keeps_stacks, traced_places
 from opcount.trace.guard import garbage_kept, is_compiler_loaded
 from opcount.trace.remarks import remarks
 from opcount.trace.run import run_real
 from opcount.trace.shapes import run_shapes
 from opcount.trace.skeleton import Skeleton, clone, cloned
-from opcount.trace.standins import StandIns
+from opcount.trace.stubs import chain_finder
 from opcount.trace.trying import shapes_or_real, values_if_asked_for
 from opcount.trace.vacancy import Vacant
 
@@ -127,11 +124,13 @@ def _without_values(
     model: nn.Module, inputs: Any, kwargs: Any, convention: Convention, vacant: Vacant | None, **how: bool
 ) -> Profile:
     args, keywords = call_arguments(model, inputs, kwargs, shapes_only=True, whole_numbers=how["constants"])
-    ledger, skeleton = Ledger(convention), clone(model, shapes_only=True, vacant=vacant)
+    chained = chain_finder() if vacant is not None and how["layer_rules"] else None
+    ledger, skeleton = Ledger(convention), clone(model, shapes_only=True, vacant=vacant, chained=chained)
     shapes = shapes_of(args, keywords)
     execution = run_shapes(skeleton, args, keywords, ledger, **how)
+    found = profile_of(model, skeleton, ledger, shapes, convention, execution)
     skeleton.settle()
-    return profile_of(model, skeleton, ledger, shapes, convention, execution)
+    return found
 
 
 def _by_running(
@@ -163,49 +162,18 @@ def profile_of(
     execution: Execution,
 ) -> Profile:
     """What a ledger holds, as the profile of the model that a clone is of."""
-    facts = _with_traced(list(_facts(skeleton)), skeleton)
-    _told_apart(facts)
-    records = cache(lambda: ledger.records(facts))
+    census = census_of(skeleton)
+    records = cache(lambda: ledger.records(census.facts()))
     said = () if skeleton.ordinary else remarks(model, records())
     return Profile.folded_later(
         records,
-        ops=ledger.total(facts),
-        params=sum(fact.params for fact in facts),
-        model=facts[0].type if facts and not facts[0].path else type(skeleton.model).__name__,
+        ops=ledger.total(census.known_paths),
+        params=sum(census.params),
+        model=census.facts()[0].type if census.traced else type(skeleton.model).__name__,
         inputs=inputs,
         convention=convention,
         execution_record=replace(execution, remarks=said) if said else execution,
     )
-
-
-def _told_apart(facts: list[ModuleFacts]) -> None:
-    """Refuse two modules of one path, each of which would be told of as both.
-
-    Raises:
-        InputError: there are two.
-    """
-    if len({fact.path for fact in facts}) < len(facts):
-        ((path, times),) = Counter([fact.path for fact in facts]).most_common(1)
-        raise InputError(
-            f"{times} modules are both {path!r}: a name with a dot in it was written past add_module, which "
-            "refuses that; give it another"
-        )
-
-
-def _with_traced(facts: list[ModuleFacts], skeleton: Skeleton) -> list[ModuleFacts]:
-    """The facts with those of modules that graphs were traced in; a graph's own holders of parameters are no more."""
-    traced: dict[str, str] = {}
-    for path, module in skeleton.modules:
-        if isinstance(module, fx.GraphModule) and keeps_stacks(module) and not (path and "" in traced):
-            traced.update(traced_places(module, path))
-    if not traced:
-        return facts
-    known = {fact.path: fact for fact in facts}
-    for path, kind in traced.items():
-        fact = known.get(path, ModuleFacts(path, "", ()))
-        if fact.type in ("", "Module", "GraphModule") or not path:
-            known[path] = fact._replace(type=kind.rpartition(".")[2], bases=bases_of(kind))
-    return [known[path] for path in in_order(known, [*traced, *known])]
 
 
 def checked(model: object, execution: str, convention: object) -> None:
@@ -221,35 +189,3 @@ def checked(model: object, execution: str, convention: object) -> None:
     if not isinstance(model, nn.Module):
         hint = f"; make one first: {model.__name__}(...)" if isinstance(model, type) else ""
         raise InputError(f"profile() takes an nn.Module, not {type(model).__name__} {reprlib.repr(model)}{hint}")
-
-
-def _facts(skeleton: Skeleton) -> Iterator[ModuleFacts]:
-    """Each module once, under its first path, with its own parameters counted where they are first met."""
-    others: dict[int, list[str]] = {}
-    firsts = []
-    for path, module in skeleton.modules:
-        known = others.get(id(module))
-        if known is None:
-            firsts.append((path, module, others.setdefault(id(module), [])))
-        else:
-            known.append(path)
-    counted: set[int] = set()
-    for path, module, aliases in firsts:
-        params = 0
-        table = module.__dict__.get("_parameters")
-        if table:
-            for parameter in _parameters(table):
-                if parameter is not None and id(parameter) not in counted and not is_lazy(parameter):
-                    counted.add(id(parameter))
-                    params += parameter.numel()
-        kind: Any = type(module)
-        yield ModuleFacts(path, kind.__name__, _bases(kind), tuple(aliases), params)
-
-
-def _parameters(table: dict[str, Any]) -> list[Any]:
-    return table.peeked() if isinstance(table, StandIns) else list(table.values())
-
-
-@lru_cache(maxsize=4096)
-def _bases(kind: Any) -> tuple[str, ...]:
-    return tuple(f"{base.__module__}.{base.__qualname__}" for base in kind.__mro__ if base is not object)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from opcount.errors import RuleError
 from opcount.formulas import Formula, evaluate, find
@@ -50,12 +51,18 @@ _WORKED_OUT: dict[Convention, dict[Term, tuple[Formula, OpCount]]] = {}
 _LIMIT = 65_536
 _Own: TypeAlias = tuple[tuple[Entry, ...], OpCount]
 
+_Note: TypeAlias = tuple[str, str, str, "tuple[Term, ...] | None", str, int, Any]
+"""Whose it is, source, name, terms, phase and how often; and the call that ended with it, unless it was within one."""
+_WITHIN: Any = object()
+
 
 class Ledger:
-    """Adds up, module by module, what a run reports."""
+    """Adds up, module by module, what a run reports: notes it while the run goes on, and sorts it when asked."""
 
     def __init__(self, convention: Convention) -> None:
         self._convention = convention
+        self._notes: list[_Note] = []
+        self._sorting = threading.Lock()
         self._accounts: defaultdict[str, _Account] = defaultdict(_Account)
         self._costs: dict[int, tuple[tuple[Term, ...], tuple[OpCount, ...]]] = {}
         self._worked_out = _WORKED_OUT.setdefault(convention, {})
@@ -66,59 +73,76 @@ class Ledger:
 
     def leave(self, path: str, call: Call | None, times: int = 1) -> None:
         """A module's forward has ended; a call that raised counts as made, with no output."""
-        inputs, outputs = call.shapes if call else ((), ())
-        sites = self._accounts[path].sites
-        known = sites.get(inputs)
-        sites[inputs] = (outputs, times) if known is None else (known[0], known[1] + times)
+        self._note((path, "", "", (), "forward", times, call))
 
     def on_event(self, event: Event, times: int = 1) -> None:
         """Something was counted, found free, or is uncounted, so many times."""
         source, name, owner, _, terms, phase = event
-        self._charge(owner, source, name, terms, phase, times)
+        self._note((owner, source, name, terms, phase, times, _WITHIN))
 
     def on_answer(self, path: str, name: str, call: Call, terms: tuple[Term, ...] | None) -> None:
         """A layer was called: its forward began, cost that and ended."""
-        self._charge(path, "layer", name, terms, "forward", 1)
-        self.leave(path, call)
+        notes = self._notes
+        notes.append((path, "layer", name, terms, "forward", 1, call))
+        if len(notes) >= _LIMIT:
+            self._sort()
 
     def on_repeat(self, path: str, events: Iterable[tuple[str, str, Call, tuple[Term, ...] | None]]) -> None:
         """A function did in a module's forward what it had done before."""
         for source, name, _, terms in events:
-            self._charge(path, source, name, terms, "forward", 1)
+            self._note((path, source, name, terms, "forward", 1, _WITHIN))
 
-    def _charge(
-        self, owner: str, source: str, name: str, terms: tuple[Term, ...] | None, phase: str, times: int
-    ) -> None:
-        account = self._accounts[owner]
-        if terms is None:
-            unknown = name, source, phase
-            account.uncounted[unknown] = account.uncounted.get(unknown, 0) + times
-        elif terms:
-            key = name, id(terms)  # what is kept in the account keeps its identity
-            cost = account.costs.get(key)
-            if cost is not None:
-                cost.times += times
-                return
-            account.costs[key] = _Cost(source, name, terms, times)
-            if id(terms) not in self._costs:  # when they first come, so that what is wrong is said of that event
-                self._costs[id(terms)] = terms, self._costs_of(owner, name, terms)
+    def _note(self, note: _Note) -> None:
+        self._notes.append(note)
+        if len(self._notes) >= _LIMIT:
+            self._sort()
+
+    def _sort(self) -> None:
+        """Put what was noted into the accounts of the modules."""
+        notes, self._notes = self._notes, []
+        for path, source, name, terms, phase, times, call in notes:
+            account = self._accounts[path]
+            if terms is None:
+                unknown = name, source, phase
+                account.uncounted[unknown] = account.uncounted.get(unknown, 0) + times
+            elif terms:
+                key = name, id(terms)  # what is kept in the account keeps its identity
+                cost = account.costs.get(key)
+                if cost is None:
+                    account.costs[key] = _Cost(source, name, terms, times)
+                    self._costs_of(path, name, terms)
+                else:
+                    cost.times += times
+            if call is not _WITHIN:
+                inputs, outputs = call.shapes if call else ((), ())
+                known = account.sites.get(inputs)
+                account.sites[inputs] = (outputs, times) if known is None else (known[0], known[1] + times)
 
     def records(self, modules: Iterable[ModuleFacts]) -> tuple[LayerRecord, ...]:
         """A record for each module, in the order given."""
+        with self._sorting:  # two threads may look at a profile's layers for the first time at once
+            self._sort()
         facts = list(modules)
         own = {module.path: self._entries(module.path) for module in facts}
         subtrees = _subtrees({path: ops for path, (_, ops) in own.items()})
         return tuple([self._record(module, *own[module.path], subtrees[module.path]) for module in facts])
 
-    def total(self, modules: Iterable[ModuleFacts]) -> OpCount:
-        """The sum of what the records of these modules cost."""
+    def total(self, paths: Set[str]) -> OpCount:
+        """The sum of what the records of the modules at these paths cost."""
         times: dict[int, int] = {}
-        for module in modules:
-            account = self._accounts.get(module.path)
-            if account is not None:
-                for (_, terms), cost in account.costs.items():
-                    times[terms] = times.get(terms, 0) + cost.times
-        return weighted((cost, calls) for terms, calls in times.items() for cost in self._costs[terms][1])
+        for path, _, name, terms, _, calls, _ in self._notes:
+            if terms and path in paths:
+                key = id(terms)
+                if key in times:
+                    times[key] += calls
+                else:
+                    times[key] = calls
+                    self._costs_of(path, name, terms)
+        for path, account in self._accounts.items():
+            if path in paths:
+                for (_, key), cost in account.costs.items():
+                    times[key] = times.get(key, 0) + cost.times
+        return weighted((cost, calls) for key, calls in times.items() for cost in self._costs[key][1])
 
     def _record(self, module: ModuleFacts, entries: tuple[Entry, ...], ops: OpCount, subtree: OpCount) -> LayerRecord:
         path, kind, bases, aliases, params = module
@@ -156,9 +180,12 @@ class Ledger:
         )
         return entries, added([entry.ops for entry in entries])
 
-    def _costs_of(self, owner: str, name: str, terms: tuple[Term, ...]) -> tuple[OpCount, ...]:
+    def _costs_of(self, owner: str, name: str, terms: tuple[Term, ...]) -> None:
+        """Work out what terms cost, and keep it by their identity."""
+        if id(terms) in self._costs:
+            return
         try:
-            return tuple(map(self._cost, terms))
+            self._costs[id(terms)] = terms, tuple(map(self._cost, terms))
         except RuleError as error:
             raise RuleError(f"{name} at {owner or 'the top'}: {error}") from error
 

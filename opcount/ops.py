@@ -189,28 +189,36 @@ class Term:
     dtype: str
     phase: Phase
     role: str
-    _key: tuple[object, ...] = field(repr=False)
     _hash: int = field(repr=False)
 
     def __init__(
         self, formula: str, /, *, role: str = "", dtype: str = "", phase: Phase = "forward", **numbers: Number
     ) -> None:
+        items = tuple([(name, _hashable(value)) for name, value in numbers.items()])
+        self._fill(formula, items, dtype, phase, role)
+        hash(self)  # now, so that a number that cannot be one is told of where it comes from
+
+    def _fill(self, formula: str, items: tuple[tuple[str, Number], ...], dtype: str, phase: Phase, role: str) -> None:
         set_field = object.__setattr__
         set_field(self, "formula", formula)
-        items = tuple((name, _hashable(value)) for name, value in numbers.items())
         set_field(self, "items", items)
         set_field(self, "dtype", dtype)
         set_field(self, "phase", phase)
         set_field(self, "role", role)
-        key = (formula, items, dtype, phase, role)
-        set_field(self, "_key", key)
-        set_field(self, "_hash", hash(key))
+        set_field(self, "_hash", 0)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Term) and self._key == other._key
+        if self is other:
+            return True
+        return isinstance(other, Term) and _KEY(self) == _KEY(other)
 
     def __hash__(self) -> int:
+        if not self._hash:
+            object.__setattr__(self, "_hash", hash(_KEY(self)))
         return self._hash
+
+    def __reduce__(self) -> Any:
+        return _term, _KEY(self)  # a hash holds in one process only
 
     @property
     def numbers(self) -> dict[str, Number]:
@@ -219,9 +227,7 @@ class Term:
 
     def with_dtype(self, dtype: str) -> Term:
         """This term with its element type stated; a type the rule stated itself stays."""
-        if self.dtype:
-            return self
-        return Term(self.formula, role=self.role, dtype=dtype, phase=self.phase, **self.numbers)
+        return self if self.dtype else self._like(dtype, self.phase)
 
     def in_phase(self, phase: Phase) -> Term:
         """This term as part of another phase.
@@ -229,12 +235,22 @@ class Term:
         >>> Term("dots", count=6, length=25).in_phase("backward").phase
         'backward'
         """
-        if phase == self.phase:
-            return self
-        return Term(self.formula, role=self.role, dtype=self.dtype, phase=phase, **self.numbers)
+        return self if phase == self.phase else self._like(self.dtype, phase)
+
+    def _like(self, dtype: str, phase: Phase) -> Term:
+        return _term(self.formula, self.items, dtype, phase, self.role)
 
     def __str__(self) -> str:
         return f"{self.formula}({', '.join(f'{name}={value}' for name, value in self.items)})"
+
+
+def _term(*fields: Any) -> Term:
+    term = object.__new__(Term)
+    term._fill(*fields)
+    return term
+
+
+_KEY: Callable[[Term], tuple[object, ...]] = attrgetter("formula", "items", "dtype", "phase", "role")
 
 
 def _hashable(value: Number) -> Number:
@@ -263,6 +279,9 @@ class TensorSpec:
             object.__setattr__(self, "_hash", hash((self.shape, self.dtype, self.alias, self.needs_grad, self.lengths)))
         return self._hash
 
+    def __reduce__(self) -> Any:
+        return TensorSpec, (self.shape, self.dtype, self.alias, self.needs_grad, self.lengths)  # without the hash
+
     @property
     def elements(self) -> int:
         """The number of elements."""
@@ -281,8 +300,7 @@ Tree: TypeAlias = Any
 """Nested tuples, lists and dicts with :class:`TensorSpec` leaves; plain Python values stay as they are."""
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """One call of a layer, function or operator, described without its values."""
 
     args: tuple[Tree, ...]
@@ -290,19 +308,14 @@ class Call:
     output: Tree
     training: bool = False
     grad: bool = False
-    _sizes: list[tuple[tuple[int, ...], ...]] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @property
-    def shapes(self) -> list[tuple[tuple[int, ...], ...]]:
+    def shapes(self) -> tuple[tuple[tuple[int, ...], ...], tuple[tuple[int, ...], ...]]:
         """The shapes of the tensors that went in, and of those that came out."""
-        if not self._sizes:
-            output = self.output
-            if len(self.args) == 1 and not self.kwargs and type(output) is type(self.args[0]) is TensorSpec:
-                self._sizes.extend(((self.args[0].shape,), (output.shape,)))
-                return self._sizes
-            self._sizes.append(tuple(spec.shape for spec in tensors((self.args, self.kwargs))))
-            self._sizes.append(tuple(spec.shape for spec in tensors(self.output)))
-        return self._sizes
+        args, kwargs, output, _, _ = self
+        if len(args) == 1 and not kwargs and type(output) is type(args[0]) is TensorSpec:
+            return (args[0].shape,), (output.shape,)
+        return tuple([spec.shape for spec in tensors((args, kwargs))]), tuple([spec.shape for spec in tensors(output)])
 
     @property
     def input(self) -> TensorSpec:

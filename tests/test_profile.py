@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+import sys
 import threading
 from collections import OrderedDict
 from dataclasses import replace
@@ -238,17 +239,29 @@ def test_rows_are_put_together_when_they_are_looked_at() -> None:
 
 
 def test_rows_may_be_looked_at_by_many_threads_at_once() -> None:
-    counted = profile(Depthwise(), (1, 1, 28, 28))
-    start = threading.Barrier(8)
+    model = nn.Sequential(*(nn.Linear(4, 4) for _ in range(400)))
+    expected = profile(model, (1, 4)).layers
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(5):
+            counted = profile(model, (1, 4))
+            assert _seen_at_once(counted, 8) == [expected] * 8
+    finally:
+        sys.setswitchinterval(before)
 
-    def look(seen: list[object]) -> None:
+
+def _seen_at_once(counted: Profile, times: int) -> list[object]:
+    start = threading.Barrier(times)
+    seen: list[object] = []
+
+    def look() -> None:
         start.wait()
         seen.append(counted.layers)
 
-    seen: list[object] = []
-    threads = [threading.Thread(target=look, args=(seen,)) for _ in range(8)]
+    threads = [threading.Thread(target=look) for _ in range(times)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert seen == [counted.layers] * 8
+    return seen

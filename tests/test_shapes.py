@@ -275,3 +275,23 @@ def test_errors_are_ours() -> None:
 
     with pytest.raises(OpCountError, match="ValueError: no"):
         profile(Raises(), (1,))
+
+
+@pytest.mark.parametrize(
+    ("mode", "axes"),
+    [
+        *(("linear", 1), ("bilinear", 2), ("bicubic", 2), ("trilinear", 3)),
+        *((mode, axes) for mode in ("nearest", "nearest-exact") for axes in (1, 2, 3)),
+    ],
+)
+@pytest.mark.parametrize("asked", [{"size": 5}, {"scale_factor": 1.5}], ids=["by size", "by factor"])
+def test_resampling_both_ways(mode: str, axes: int, asked: dict[str, Any]) -> None:
+    class Resampling(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return F.interpolate(x, mode=mode, **asked) * 2
+
+    sizes = (2, 3, 7, 4, 6)[: 2 + axes]
+    MEMORY.clear()
+    by_shapes, real = (profile(Resampling(), sizes, execution=how) for how in ("shapes", "real"))
+    assert rows(by_shapes) == rows(real)
+    assert by_shapes[""].output_shapes == real[""].output_shapes == (F.interpolate(torch.zeros(sizes), **asked).shape,)

@@ -22,9 +22,10 @@ class Changing(nn.Module):
         super().__init__()
         self.change = change
         self.one, self.two = nn.Conv2d(3, 3, 3, padding=1), nn.Conv2d(3, 3, 3, padding=1)
+        self.act = nn.ReLU()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = self.two(self.one(x))
+        x = self.act(self.two(self.one(x)))
         self.change(self)
         return self.two(self.one(x))
 
@@ -59,6 +60,26 @@ def keep(model: Any) -> None:
     model.one.register_buffer("kept", torch.zeros(3), persistent=False)
 
 
+def parameter(model: Any) -> None:
+    """Give the first layer's neighbour a parameter, where there is none yet."""
+    model.act.register_parameter("kept", nn.Parameter(torch.zeros(3)))
+
+
+def child(model: Any) -> None:
+    """Give a layer a layer."""
+    model.act.add_module("kept", nn.ReLU())
+    model.act.kept(torch.zeros(2, 3))
+
+
+def names(model: Any) -> None:
+    """Look at tables that are empty, and take copies of them."""
+    act = copy.deepcopy(model.act)
+    assert [*act.named_parameters(), *act.named_buffers(), *act.children()] == []
+    act.register_buffer("kept", torch.zeros(3))
+    assert [name for name, _ in act.named_buffers()] == ["kept"]
+    assert model.act._modules.copy() == copy.copy(model.act._parameters) == {}
+
+
 def stride(model: Any) -> None:
     """Let the first layer step further."""
     model.one.stride = (2, 2)
@@ -76,7 +97,9 @@ def widen(model: Any) -> None:
     model.one.weight = nn.Parameter(torch.zeros(3, 3, 5, 5))
 
 
-CHANGES = (hook, hook_for_a_while, hook_whatever_comes, keep, stride, stride_of_a_copy, widen)
+CHANGES = (
+    *(hook, hook_for_a_while, hook_whatever_comes, keep, parameter, child, names, stride, stride_of_a_copy, widen),
+)
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
@@ -253,3 +276,23 @@ def test_what_is_given_back_or_looked_at_counts_as_it_runs(build: Any) -> None:
         counted = profile(model, (3, 4), execution="shapes")
         assert counted.ops == real.ops
         assert [(row.path, row.sites, row.ops) for row in counted] == [(row.path, row.sites, row.ops) for row in real]
+
+
+class Retyping(nn.Module):
+    """Makes tensors of the default type, which it changes in between."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        before = torch.zeros(3, device=x.device)
+        kept = torch.get_default_dtype()
+        torch.set_default_dtype(torch.float64)
+        try:
+            after = torch.zeros(3, device=x.device)
+        finally:
+            torch.set_default_dtype(kept)
+        assert (before.dtype, after.dtype) == (torch.float32, torch.float64)
+        return x + before * after
+
+
+def test_a_default_type_may_change_in_a_forward() -> None:
+    by_shapes, real = (profile(Retyping(), (2, 3), execution=how) for how in ("shapes", "real"))
+    assert by_shapes.layers == real.layers

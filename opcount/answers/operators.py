@@ -6,6 +6,7 @@ from typing import Any
 
 from opcount.answers.registry import answer
 from opcount.ops import Call, TensorSpec, Tree, tensors
+from opcount.rules import operator_name
 from opcount.rules.reading import named
 
 _ELEMENTWISE = """
@@ -14,6 +15,7 @@ _ELEMENTWISE = """
     cos tan tanh erf erfc neg abs clamp clamp_min clamp_max lerp addcmul addcdiv pow floor ceil round trunc sign frac
 """
 _COMPARING = "eq ne lt le gt ge"
+_KEEPING_WHOLE = frozenset({"aten.add", "aten.sub", "aten.mul"})
 _AS_GIVEN = "_softmax _log_softmax softmax log_softmax clone contiguous cumsum cumprod masked_fill tril triu flip roll"
 
 
@@ -23,14 +25,14 @@ def _aten(names: str) -> list[str]:
 
 @answer(*_aten(_ELEMENTWISE))
 def elementwise(operator: Any, call: Call) -> TensorSpec | None:
-    """What the operands broadcast to, in the type that they share."""
-    return _broadcast(call)
+    """What the operands broadcast to, in the type that they share; sums and products of whole numbers are whole."""
+    return _broadcast(call, whole=operator_name(operator) in _KEEPING_WHOLE)
 
 
 @answer(*_aten(_COMPARING))
 def comparison(operator: Any, call: Call) -> TensorSpec | None:
     """What the operands broadcast to, true or false."""
-    found = _broadcast(call)
+    found = _broadcast(call, whole=True)
     return None if found is None else TensorSpec(found.shape, "bool")
 
 
@@ -130,6 +132,8 @@ def reduction(operator: Any, call: Call) -> TensorSpec | None:
     if any(not -rank <= dim < rank for dim in dims) or 0 in spec.shape:
         return None
     gone = {dim % rank for dim in dims}
+    if len(gone) < len(dims):
+        return None
     if arguments["keepdim"]:
         return TensorSpec(tuple(1 if axis in gone else size for axis, size in enumerate(spec.shape)), spec.dtype)
     return TensorSpec(tuple(size for axis, size in enumerate(spec.shape) if axis not in gone), spec.dtype)
@@ -140,11 +144,30 @@ def padding(operator: Any, call: Call) -> TensorSpec | None:
     """The last dimensions grown by what is given for each, last first."""
     spec, pads = call.args[:2]
     sizes = list(spec.shape)
-    if len(pads) % 2 or len(pads) // 2 > len(sizes):
+    if len(pads) % 2 or len(pads) // 2 > len(sizes) or not sizes:
         return None
     for index in range(len(pads) // 2):
         sizes[-1 - index] += pads[2 * index] + pads[2 * index + 1]
     return TensorSpec(tuple(sizes), spec.dtype) if min(sizes) >= 0 else None
+
+
+_RESAMPLED = "upsample_linear1d upsample_bilinear2d upsample_bicubic2d upsample_trilinear3d"
+_RESAMPLED += "".join(
+    f" {kind}{axes}d" for kind in ("upsample_nearest", "_upsample_nearest_exact") for axes in (1, 2, 3)
+)
+
+
+@answer(*_aten(_RESAMPLED))
+def resampling(operator: Any, call: Call) -> TensorSpec | None:
+    """The sizes that it was asked for; those that it is to work out itself by a factor run."""
+    arguments = named(operator, call)
+    spec, sizes = arguments["input"] if "input" in arguments else arguments["self"], arguments["output_size"]
+    axes = int(operator_name(operator)[-2])
+    if not isinstance(sizes, tuple) or len(sizes) != axes or len(spec.shape) != 2 + axes or not spec.floating:
+        return None
+    if 0 in spec.shape or not all(isinstance(size, int) and size > 0 for size in sizes):
+        return None
+    return TensorSpec((*spec.shape[:2], *sizes), spec.dtype)
 
 
 @answer("aten.embedding")
@@ -154,6 +177,34 @@ def embedding(operator: Any, call: Call) -> TensorSpec | None:
     if len(weight.shape) != 2 or indices.dtype not in ("int32", "int64"):
         return None
     return TensorSpec((*indices.shape, weight.shape[1]), weight.dtype)
+
+
+@answer("aten.index")
+def index(operator: Any, call: Call) -> TensorSpec | None:
+    """A row for each index, if there is one tensor of them."""
+    spec, indices = call.args[:2]
+    if len(indices) != 1 or not isinstance(indices[0], TensorSpec) or not spec.shape:
+        return None
+    if indices[0].dtype not in ("int32", "int64") or 0 in spec.shape:
+        return None
+    return TensorSpec((*indices[0].shape, *spec.shape[1:]), spec.dtype)
+
+
+@answer("aten.copy")
+def copy(operator: Any, call: Call) -> TensorSpec | None:
+    """What is written to, if what is written broadcasts to that."""
+    into, given = call.args[:2]
+    if not isinstance(given, TensorSpec) or _broadcast_shapes([into.shape, given.shape]) != into.shape:
+        return None
+    return TensorSpec(into.shape, into.dtype)
+
+
+@answer("aten._unsafe_view")
+def unsafe_view(operator: Any, call: Call) -> TensorSpec | None:
+    """The sizes that it was asked for, if they hold as much and none is left open."""
+    spec, sizes = call.args[:2]
+    asked = TensorSpec(tuple(sizes), spec.dtype)
+    return asked if min(sizes, default=1) > 0 and asked.elements == spec.elements else None
 
 
 @answer("aten.index_select")
@@ -184,12 +235,17 @@ def _product(left: TensorSpec, right: TensorSpec) -> TensorSpec | None:
     return TensorSpec((*left.shape[:-1], right.shape[-1]), left.dtype) if fits and left.dtype == right.dtype else None
 
 
-def _broadcast(call: Call) -> TensorSpec | None:
+def _broadcast(call: Call, *, whole: bool = False) -> TensorSpec | None:
     operands = tensors((call.args, call.kwargs))
     dtype = operands[0].dtype
-    if not dtype.startswith(("float", "bfloat")) or any(operand.dtype != dtype for operand in operands):
+    if any(operand.dtype != dtype for operand in operands):
         return None
-    if any(isinstance(argument, complex) for argument in call.args):
+    if whole and dtype in ("int32", "int64"):
+        if any(
+            type(argument) is not int for argument in (*call.args, *call.kwargs.values()) if argument not in operands
+        ):
+            return None
+    elif not dtype.startswith(("float", "bfloat")) or any(isinstance(argument, complex) for argument in call.args):
         return None
     shape = _broadcast_shapes([operand.shape for operand in operands])
     return None if shape is None else TensorSpec(shape, dtype)

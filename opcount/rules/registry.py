@@ -114,7 +114,7 @@ def layer_rule(layer: nn.Module) -> Rule | None:
     ``forward`` (or a helper method of it) is not what the rule describes: it is what it calls.
     """
     kind: Any = type(layer)
-    found = _described(kind, kind.forward, len(LAYERS))
+    found = class_rule(kind, kind.forward, len(LAYERS))
     if found is None:
         return None
     own = layer.__dict__
@@ -127,7 +127,7 @@ def layer_rule(layer: nn.Module) -> Rule | None:
 
 
 @lru_cache(maxsize=4096)
-def _described(kind: Any, forward: Any, registered: int) -> Rule | None:
+def class_rule(kind: Any, forward: Any, registered: int) -> Rule | None:
     """The rule for a class, if its forward is the one that the rule was written for; anew when rules were added."""
     for base in kind.__mro__:
         found = LAYERS.get(base)

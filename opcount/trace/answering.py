@@ -74,7 +74,9 @@ class OperatorAnswerer(OperatorObserver):  # type: ignore[no-untyped-call]
         if met == _REAL and (not self.constants or is_small(func, args, kwargs)):  # made of Python numbers: known
             return super().__torch_dispatch__(func, (), args, without_device(kwargs))
         if plan.native:
-            return self._native(plan, func, on_meta(args), on_meta(kwargs))
+            if self.constants or met or not plan.constant or not is_plainly_on_a_device(kwargs):
+                return self._native(plan, func, on_meta(args), on_meta(kwargs))
+            parts.append(torch.get_default_dtype())  # which the forward may have changed
         if plan.in_place and not args[0].is_meta:
             raise NeedsValues(f"{plan.name} would change a tensor whose values are known")
         key = tuple(parts)
@@ -118,6 +120,12 @@ def is_known(name: str, output: torch.Tensor) -> bool:
     """Whether a new tensor is to keep its values. Empty ones of whole numbers are there to be filled with some."""
     whole = not (output.is_floating_point() or output.is_complex())
     return output.numel() <= LARGEST_CONSTANT and (whole or name != "aten.empty")
+
+
+def is_plainly_on_a_device(kwargs: dict[str, Any]) -> bool:
+    """Whether a new tensor is to lie on a device that is named, and there as most do: dense and contiguous."""
+    strided = kwargs.get("layout") in (None, torch.strided)
+    return kwargs.get("device") is not None and strided and kwargs.get("memory_format") is None
 
 
 def is_small(func: OpOverload, args: Any, kwargs: dict[str, Any]) -> bool:

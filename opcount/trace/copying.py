@@ -25,10 +25,12 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 from torch.utils.hooks import RemovableHandle
 
-from opcount.trace.layout import PLAINLY_SHARED, blank, layout, module_maker, slots
+from opcount.trace.chains import Chained, Links
+from opcount.trace.deferred import Deferred
+from opcount.trace.layout import LAYOUTS, PLAINLY_SHARED, blank, layout, module_maker, slots
 from opcount.trace.sight import Observing
 from opcount.trace.standins import StandIns, stand_in
-from opcount.trace.vacancy import Vacant
+from opcount.trace.vacancy import Shared, Vacant
 from opcount.trace.wrapping import gathered, is_distributed, is_none_of_its, unwrapped
 
 _SHARED = (
@@ -40,8 +42,11 @@ _SHARED = (
 
 _TABLES = frozenset({dict, collections.OrderedDict, set, list})
 
+_OF_A_CLONE = (Deferred, Shared)
+"""What an outer count has put in the place of a module's tables, for itself."""
+
 _COPIED_STDLIB = (types.SimpleNamespace, argparse.Namespace)
-_OPAQUE = tuple(
+_OPAQUE = frozenset(
     sys.stdlib_module_names | {"builtins", "sympy", "torch._C", "torch._ops", "torch.distributed", "torch.fx"}
 )
 """Packages whose objects (locks, files, loggers, process groups) are shared."""
@@ -71,10 +76,13 @@ class Copier:
         shapes_only: tensors become stand-ins on the meta device instead of being cloned.
         fake: makes what takes a tensor's place, instead of a clone of it.
         vacant: the tables that modules without hooks share; without it each has its own.
+        chained: says of a module whether its children need not be copied until somebody looks at them, and what there
+            is to know of them meanwhile; shapes only.
 
     Attributes:
         memo: the copy of every original met, by its id, as ``copy.deepcopy`` keeps it.
         modules: every copied module by the attribute path it was first met under.
+        chains: the tables of children that are not copied yet.
         ordinary: whether shapes were copied and nothing is wrapped, scripted, shared out or sparse.
     """
 
@@ -84,22 +92,44 @@ class Copier:
         shapes_only: bool = False,
         fake: Callable[[torch.Tensor], torch.Tensor] | None = None,
         vacant: Vacant | None = None,
+        chained: Chained | None = None,
     ) -> None:
         self.shapes_only = shapes_only
         self.fake = fake
         self.vacant = vacant
+        self.chained = chained
+        self.chains: list[Links] = []
         self.ordinary = shapes_only
         self.memo: dict[int, Any] = {}
         self.modules: dict[str, nn.Module] = {}
         self._originals: list[Any] = []  # kept alive, so that no id is used twice
-        self._unfilled: list[Callable[[], None]] = []
+        self._unfilled: list[Any] = []  # modules with their copies and paths; of all else, what fills it
 
     def run(self, root: Any) -> Any:
         """The copy of ``root`` and of everything it reaches."""
         copied = self.copy(root, "")
-        while self._unfilled:
-            self._unfilled.pop()()
+        self._fill_all()
+        if self.chains:
+            self._copy_shared()
         return copied
+
+    def _fill_all(self) -> None:
+        while self._unfilled:
+            unfilled = self._unfilled.pop()
+            if type(unfilled) is tuple:
+                self._fill_module(*unfilled)
+            else:
+                unfilled()
+
+    def _copy_shared(self) -> None:
+        """Copy the children of chains that are held in other places as well: under all their paths they are one."""
+        children = [id(child) for chain in self.chains for child in chain.originals]
+        if len(set(children)) == len(children) and self.memo.keys().isdisjoint(children):
+            return
+        times = collections.Counter(children)
+        for chain in self.chains:
+            if any(times[id(child)] > 1 or id(child) in self.memo for child in chain.originals):
+                chain.copy()
 
     def copy(self, value: Any, path: str) -> Any:
         """The counterpart of ``value``: itself if it is shared, else a copy whose contents may come later."""
@@ -107,12 +137,11 @@ class Copier:
         start = _STARTS.get(kind) or self._start(kind)
         if start is Copier._share:
             return value
-        key = id(value)
-        if key not in self.memo:
-            copied = start(self, value, path)
+        copied = self.memo.get(id(value))
+        if copied is None:
+            copied = self.memo[id(value)] = start(self, value, path)
             self._originals.append(value)
-            self.memo[key] = copied
-        return self.memo[key]
+        return copied
 
     def _start(self, kind: type) -> Callable[..., Any]:
         """How to copy values of a type, found once for each type. A proxy's type is not what it stands for."""
@@ -128,8 +157,7 @@ class Copier:
 
     def _tensor(self, tensor: torch.Tensor, path: str) -> torch.Tensor:
         if self.shapes_only:
-            with torch._C.DisableTorchFunction(), torch._C._DisableTorchDispatch():
-                return stand_in(tensor, described=True)
+            return self._stand_in(tensor)
         if self.fake is not None:
             return self.fake(tensor)
         if is_distributed(tensor):
@@ -160,7 +188,7 @@ class Copier:
         if type(new) is not kind:
             self.ordinary = False
         self.modules.setdefault(path, new)
-        self._unfilled.append(functools.partial(self._fill_module, module, new, path))
+        self._unfilled.append((module, new, path))
         return new
 
     def _fill_module(self, module: nn.Module, new: nn.Module, path: str) -> None:
@@ -169,28 +197,28 @@ class Copier:
         if "forward" in own and isinstance(own["forward"], Observing):  # put there by an outer count, for itself
             own = {name: value for name, value in own.items() if name != "forward"}
         attributes = own.copy()
-        names = layout(own)
-        if names.usual_tables and self.vacant is not None and not any(names.tables(own)):
-            attributes.update(self.vacant.tables)  # of hooks, eleven to a module, nearly always empty
+        names = LAYOUTS.get(tuple(own)) or layout(own)
+        contents = names.contents(own)
+        if names.usual_tables and contents.usual and self.vacant is not None and not any(names.tables(own)):
+            attributes.update(self.vacant.tables)  # most of them are empty in most modules
+            self._fill_usual(module, attributes, path)
+            left = contents.beside
         else:
+            own = {name: value.copy() if isinstance(value, _OF_A_CLONE) else value for name, value in own.items()}
+            self._originals.append(own)
             attributes.update((name, self._hooks(name, own[name], path)) for name in names.table_names)
-        for name in names.to_copy(own):
+            left = contents.others
+        for name in left if contents.are_shared(own) else (*contents.tuples, *left):
             value = own[name]
             kind = type(value)
-            if kind is tuple and PLAINLY_SHARED.issuperset(map(type, value)):
-                continue
-            if kind is list and PLAINLY_SHARED.issuperset(map(type, value)):
-                attributes[name] = self.memo[id(value)] = value.copy()
-            elif kind in _TABLES and not value:
+            if kind in _TABLES and not value:
                 attributes[name] = self.memo[id(value)] = kind()
             elif name == "_modules":
-                attributes[name] = self.memo[id(value)] = children = kind()
-                prefix = f"{path}." if path else ""
-                for child, held in value.items():
-                    children[child] = self.copy(held, prefix + child)
+                attributes[name] = self._children(value, f"{path}." if path else "")
             elif name in ("_parameters", "_buffers") and self.shapes_only:
-                attributes[name] = self.memo[id(value)] = table = StandIns(value, self._stand_in)
-                self.ordinary = self.ordinary and (table.plain or name == "_buffers")
+                attributes[name] = self._tensors(name, own)
+            elif kind is list and PLAINLY_SHARED.issuperset(map(type, value)):
+                attributes[name] = self.memo[id(value)] = value.copy()
             elif name != "meta" or not isinstance(module, torch.fx.GraphModule):
                 attributes[name] = self.copy(value, _join(path, name))
         if "_compiled_call_impl" in attributes:
@@ -200,6 +228,37 @@ class Copier:
         if slots(own_kind):
             self._fill_slots(module, new, path)
 
+    def _fill_usual(self, module: nn.Module, attributes: dict[str, Any], path: str) -> None:
+        """Give a copy what its module holds: stand-ins, and children unless it is a chain, where they come later."""
+        own = module.__dict__
+        if own["_parameters"]:
+            attributes["_parameters"] = self._tensors("_parameters", own)
+        if own["_buffers"]:
+            attributes["_buffers"] = self._tensors("_buffers", own)
+        children = own["_modules"]
+        if children:
+            links = None if self.chained is None else self.chained(module)
+            if links is None:
+                attributes["_modules"] = self._children(children, f"{path}." if path else "")
+                return
+            attributes["_modules"] = self.memo[id(children)] = chain = Links(children, self._link, links, path)
+            self.chains.append(chain)
+
+    def _children(self, children: dict[str, Any], prefix: str) -> dict[str, Any]:
+        """The copy of a module's table of children, and the copies of these, whose paths begin with that."""
+        table: dict[str, Any] = type(children)()
+        self.memo[id(children)] = table
+        for name, child in children.items():
+            table[name] = self.copy(child, prefix + name)
+        return table
+
+    def _tensors(self, name: str, own: dict[str, Any]) -> StandIns:
+        """The stand-ins for a module's parameters or buffers."""
+        table = self.memo[id(own[name])] = StandIns(own[name], self._stand_in)
+        if not table.plain and name == "_parameters":
+            self.ordinary = False
+        return table
+
     def _hooks(self, name: str, table: Any, path: str) -> Any:
         """The copy of a table of hooks, without those that are no part of the model's forward."""
         if table and name in _CALLED_HOOKS and any(map(is_none_of_its, table.values())):
@@ -208,8 +267,19 @@ class Copier:
             return copied
         return type(table)() if not table and type(table) in _TABLES else self.copy(table, _join(path, name))
 
+    def _link(self, module: nn.Module, path: str) -> nn.Module:
+        with torch._C.DisableTorchFunction():
+            copied: nn.Module = self.copy(module, path)
+            self._fill_all()
+        return copied
+
     def _stand_in(self, tensor: torch.Tensor) -> torch.Tensor:
-        return self.copy(tensor, "")  # type: ignore[no-any-return]
+        found: torch.Tensor | None = self.memo.get(id(tensor))
+        if found is None:
+            with torch._C.DisableTorchFunction(), torch._C._DisableTorchDispatch():
+                found = self.memo[id(tensor)] = stand_in(tensor, described=True)
+            self._originals.append(tensor)
+        return found
 
     def _dict(self, value: dict[Any, Any], path: str) -> dict[Any, Any]:
         new: Any = blank(value)
@@ -368,5 +438,7 @@ def _join(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 
-def _is_within(module: str, packages: tuple[str, ...]) -> bool:
+@functools.lru_cache(maxsize=4096)
+def _is_within(module: str, packages: frozenset[str]) -> bool:
+    """Whether a module is one of some packages, or in one."""
     return any(module == package or module.startswith(f"{package}.") for package in packages)

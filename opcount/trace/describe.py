@@ -13,7 +13,9 @@ import torch
 
 from opcount.ops import TensorSpec, Tree
 
-_PLAIN = (bool, int, float, complex, str, type(None))
+_NUMBERS = (bool, int, float, complex, str)
+_PLAIN = frozenset({*_NUMBERS, type(None)})
+_OPAQUE = frozenset({torch.dtype, torch.device, torch.layout, torch.memory_format, slice, type(...)})
 _DEEPEST = 32
 
 
@@ -28,22 +30,25 @@ def describe(value: Any, depth: int = 0) -> Tree:
 
     Named tuples become tuples, dataclasses and mappings dicts. What is neither is named by its type.
     """
-    if isinstance(value, torch.Tensor):
-        return spec_of(value)
-    if isinstance(value, _PLAIN):
+    kind = type(value)
+    if kind in _PLAIN:
         return value
+    if kind is torch.Tensor or isinstance(value, torch.Tensor):
+        return spec_of(value)
+    if isinstance(value, _NUMBERS):
+        return value
+    if kind in _OPAQUE:
+        return dtype_name(value) if kind is torch.dtype else kind.__name__
     if depth > _DEEPEST:
         return type(value).__name__
     if isinstance(value, (tuple, list)):
-        return tuple(describe(item, depth + 1) for item in value)
+        return tuple([describe(item, depth + 1) for item in value])
     if isinstance(value, Mapping):
         return {str(key): describe(item, depth + 1) for key, item in value.items()}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {
             field.name: describe(getattr(value, field.name, None), depth + 1) for field in dataclasses.fields(value)
         }
-    if isinstance(value, torch.dtype):
-        return dtype_name(value)
     if isinstance(value, torch.ScriptObject):
         return _packed(value)
     return type(value).__name__

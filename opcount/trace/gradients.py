@@ -271,7 +271,7 @@ def _told_used(call: Call, used: list[bool]) -> Call:
             return tuple(told(item) for item in tree)
         return {name: told(item) for name, item in tree.items()} if isinstance(tree, dict) else tree
 
-    return replace(call, output=told(call.output))
+    return call._replace(output=told(call.output))
 
 
 _ADDITIONS = frozenset((torch.ops.aten.add.Tensor, torch.ops.aten.add_.Tensor))

@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from opcount.ops import Call, Source, TensorSpec, Term, Tree
 
 LIMIT = 65_536
 
 
-@dataclass(frozen=True, slots=True)
-class Remembered:
+class Remembered(NamedTuple):
     """One operator under one signature.
 
     Attributes:
@@ -36,8 +34,7 @@ Happened: TypeAlias = tuple[Source, str, Call, tuple[Term, ...] | None]
 """What an event is of, wherever it happens: source, name, call and terms."""
 
 
-@dataclass(frozen=True, slots=True)
-class Repeated:
+class Repeated(NamedTuple):
     """What one function did under one signature, to be told and returned again.
 
     Attributes:

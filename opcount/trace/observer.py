@@ -42,12 +42,16 @@ def transformed() -> bool:
 
     What runs there is what operators below the transform see; a layer's or a function's own shapes do not tell.
     """
-    if _is_dynamo_compiling():  # which cannot look there
+    if torch.compiler.is_dynamo_compiling():  # which cannot look there
         return False
+    return transformed_eagerly()
+
+
+def transformed_eagerly() -> bool:
+    """The same where nothing is compiled."""
     return _peek_interpreter_stack() is not None or forward_ad._current_level >= 0
 
 
-_is_dynamo_compiling = torch.compiler.is_dynamo_compiling
 _peek_interpreter_stack = torch._C._functorch.peek_interpreter_stack
 
 
@@ -226,9 +230,9 @@ class Observer:
         Raises:
             RuleError: the rule fails; the message names it, where it was asked, and the sizes.
         """
+        self._owners += 1  # reading a parametrized weight computes it
         try:
-            with self.owning():  # reading a parametrized weight computes it
-                return rule.terms(subject, call)
+            return rule.terms(subject, call)
         except OpCountError:
             raise
         except Exception as error:
@@ -238,3 +242,5 @@ class Observer:
                 f"the rule {rule.count.__name__} for {name} at {where} failed on {sizes or 'no tensors'}: "
                 f"{type(error).__name__}: {error}"
             ) from error
+        finally:
+            self._owners -= 1

@@ -23,7 +23,7 @@ from opcount.trace.answering import registered_base
 from opcount.trace.describe import KEPT, STRIDES, describe, keep_spec, spec_of
 from opcount.trace.functions import FunctionObserver
 from opcount.trace.memory import MEMORY, Repeated
-from opcount.trace.observer import Observer, Recording, transformed
+from opcount.trace.observer import Observer, Recording, transformed_eagerly
 from opcount.trace.standins import Blanks, NeedsValues
 
 
@@ -52,11 +52,12 @@ class FunctionAnswerer(FunctionObserver):
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        if func in _NOT_REPEATED:
-            return func(*args, **(kwargs or {}))
-        if func == _SET_DATA:
-            _assigned(*args)
-        if torch._C._is_any_autocast_enabled() or torch.is_grad_enabled() or transformed():
+        if func in _AS_THEY_ARE:
+            if func == _SET_DATA:
+                _assigned(*args)
+            else:
+                return func(*args, **(kwargs or {}))
+        if _is_any_autocast_enabled() or _is_grad_enabled() or transformed_eagerly():
             return super().__torch_function__(func, types, args, kwargs)
         observer = self.observer
         key = _signature(func, self.base, observer.owned, args, kwargs)
@@ -67,7 +68,8 @@ class FunctionAnswerer(FunctionObserver):
         if known is not None:
             if known.events:
                 observer.repeated(known.events)
-            return self._returned(known.output, args)
+            output = known.output
+            return self.blanks(output) if type(output) is TensorSpec else self._returned(output, args)
         if key is None:
             return super().__torch_function__(func, types, args, kwargs)
         return self._recorded(key, func, types, args, kwargs)
@@ -118,12 +120,14 @@ class FunctionAnswerer(FunctionObserver):
         return None if recipe is None else kind(self._returned(item, args) for item in recipe)
 
 
-_NOT_REPEATED: frozenset[Any] = frozenset(
-    getattr(torch.Tensor, name).__get__  # asked for all the time, and no tensors
-    for name in ("shape", "dtype", "device", "ndim", "requires_grad", "is_meta", "layout", "data", "grad")
-) | {torch.Tensor.dim, torch.Tensor.size, torch.Tensor.numel, torch._assert}
+_is_any_autocast_enabled = torch._C._is_any_autocast_enabled
+_is_grad_enabled = torch.is_grad_enabled
 
 _SET_DATA: Any = vars(torch._C.TensorBase)["data"].__set__
+_AS_THEY_ARE: frozenset[Any] = frozenset(
+    getattr(torch.Tensor, name).__get__  # asked for all the time, and no tensors
+    for name in ("shape", "dtype", "device", "ndim", "requires_grad", "is_meta", "layout", "data", "grad")
+) | {torch.Tensor.dim, torch.Tensor.size, torch.Tensor.numel, torch._assert, _SET_DATA}
 
 
 def _assigned(tensor: torch.Tensor, data: torch.Tensor) -> None:

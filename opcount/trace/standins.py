@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -13,6 +12,7 @@ from torch.nn.parameter import is_lazy
 
 from opcount.errors import OpCountError
 from opcount.ops import TensorSpec, Tree
+from opcount.trace.deferred import Deferred
 from opcount.trace.describe import KEPT, STRIDES, dtype_name
 from opcount.trace.memory import MEMORY
 from opcount.trace.wrapping import is_distributed
@@ -108,11 +108,12 @@ def dtype_of(name: str) -> torch.dtype:
 
 
 class _Supply:
-    """Tensors that look alike: one that all are made of, how many to make at once, and those not yet given away."""
+    """Tensors of one description: one that all are made of, how many to make at once, and those not yet given away."""
 
-    __slots__ = ("like", "number", "spare")
+    __slots__ = ("like", "number", "spare", "spec")
 
     def __init__(self, spec: TensorSpec, strides: tuple[int, ...] | None) -> None:
+        self.spec = spec  # as long as it is held, its identity is its own
         dtype = dtype_of(spec.dtype)
         if strides is None:
             self.like = torch.empty(spec.shape, dtype=dtype, device=META)
@@ -148,7 +149,7 @@ class Blanks:
         self, spec: TensorSpec, strides: tuple[int, ...] | None = None, requires_grad: bool = False
     ) -> torch.Tensor:
         """A tensor like that; contiguous, unless it is to have other strides."""
-        key = spec if strides is None and not requires_grad else (spec, strides, requires_grad)
+        key = id(spec) if strides is None and not requires_grad else (id(spec), strides, requires_grad)
         supply = self._supplies.get(key)
         if supply is None or not supply.spare:
             with torch._C.DisableTorchFunction(), torch._C._DisableTorchDispatch():
@@ -168,95 +169,54 @@ _PLAIN = frozenset({torch.Tensor, nn.Parameter})
 _STRIDED = torch.strided
 
 
-class StandIns(dict[str, Any]):
+Looks = tuple[Any, ...]
+"""The shapes and types of tensors, None for those that are not there."""
+
+
+def looks_of(tensors: Iterable[Any]) -> tuple[Looks | None, bool]:
+    """What tensors look like, unless one has yet to take its shape; and whether all are PyTorch's own dense ones."""
+    looks: list[Any] = []
+    plain = True
+    for tensor in tensors:
+        if tensor is None:
+            looks.append(None)
+            continue
+        if type(tensor) not in _PLAIN:
+            plain = False
+            if is_lazy(tensor):
+                return None, False
+        elif tensor.layout is not _STRIDED:
+            plain = False
+        looks.append((tensor.shape, tensor.dtype))
+    return tuple(looks), plain
+
+
+class StandIns(Deferred):
     """A module's table of parameters or buffers, of which each stand-in is made when it is first asked for.
 
     ``looks`` are the shapes and types of all of them; None once something else was put in their place. ``plain`` is
     whether all are PyTorch's own dense tensors.
-
-    Most are never asked for: a layer that answers by its shape needs no tensors. Behind the back of this class (a
-    plain ``dict(...)`` of it) the tensors that were not made look like None, never like the model's own.
     """
 
-    __slots__ = ("_make", "_originals", "looks", "plain")
+    __slots__ = ("_make", "looks", "plain")
 
     def __init__(self, originals: Mapping[str, Any], make: Callable[[Any], Any]) -> None:
-        super().__init__(dict.fromkeys(originals))
-        self._originals = dict(originals)
+        super().__init__(originals)
         self._make = make
-        looks: list[Any] = []
-        plain = True
-        for tensor in originals.values():
-            if tensor is None:
-                looks.append(None)
-                continue
-            if type(tensor) not in _PLAIN:
-                plain = False
-                if is_lazy(tensor):
-                    break
-            elif tensor.layout is not _STRIDED:
-                plain = False
-            looks.append((tensor.shape, tensor.dtype))
-        self.plain = plain
-        self.looks: tuple[Any, ...] | None = tuple(looks)
-        if len(looks) < len(originals):
+        self.looks, self.plain = looks_of(originals.values())
+        if self.looks is None:
             for name, tensor in originals.items():
                 if tensor is not None and is_lazy(tensor):
                     self[name] = make(tensor)  # it will take its shape in place
 
-    def peek(self, name: str) -> Any:
-        """What is held under a name, for its shape and type only: the original, unless another was put there."""
-        original = self._originals.get(name)
-        return super().get(name) if original is None else original
+    def made(self, name: str, original: Any) -> Any:
+        return self._make(original)
+
+    def changed(self) -> None:
+        self.looks = None
 
     def peeked(self) -> list[Any]:
         """What is held under every name, as :meth:`peek` has it."""
         if self.looks is not None:  # nothing else was put there
             return list(self._originals.values())
         return [self.peek(name) for name in self]
-
-    def __getitem__(self, name: str) -> Any:
-        found = super().__getitem__(name)
-        if found is None and self._originals.get(name) is not None:
-            found = self._make(self._originals[name])
-            super().__setitem__(name, found)
-        return found
-
-    def __setitem__(self, name: str, value: Any) -> None:
-        self.looks = None
-        self._originals.pop(name, None)
-        super().__setitem__(name, value)
-
-    def __delitem__(self, name: str) -> None:
-        self.looks = None
-        self._originals.pop(name, None)
-        super().__delitem__(name)
-
-    def get(self, name: str, default: Any = None) -> Any:
-        try:
-            return self[name]
-        except KeyError:
-            return default
-
-    def pop(self, name: str, *default: Any) -> Any:
-        found = self.get(name)
-        self.looks = None
-        self._originals.pop(name, None)
-        popped = super().pop(name, *default)
-        return popped if found is None else found
-
-    def values(self) -> Any:
-        return self._complete().values()
-
-    def items(self) -> Any:
-        return self._complete().items()
-
-    def copy(self) -> dict[str, Any]:
-        return self._complete()
-
-    def __deepcopy__(self, memo: Any) -> dict[str, Any]:
-        """A table of copies of all: what makes stand-ins, and all that this knows, is not to be copied with a layer."""
-        return copy.deepcopy(self._complete(), memo)
-
-    def _complete(self) -> dict[str, Any]:
-        return {name: self[name] for name in self}

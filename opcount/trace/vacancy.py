@@ -1,7 +1,8 @@
-"""Empty tables of hooks for many modules at once: a module has eleven, and in most they stay empty.
+"""Empty tables for many modules at once: a module has eleven for hooks, and in most they stay empty.
 
 Making them would be a good part of a clone. So modules without hooks share one set of tables that nothing can be put
-into. What tries to is told, and the clone has to be made with tables of its own for each.
+into, those of parameters, buffers and children among them where these are empty too. What tries to is told, and the
+clone has to be made with tables of its own for each.
 """
 
 from __future__ import annotations
@@ -14,62 +15,67 @@ from torch import nn
 
 from opcount.errors import OpCountError
 
-HOOK_TABLES: dict[str, type] = {
-    name: type(value)
-    for name, value in nn.Module().__dict__.items()
-    if type(value) in (dict, OrderedDict, set, list) and name not in ("_modules", "_parameters", "_buffers")
+_OF_A_MODULE: dict[str, type] = {
+    name: type(value) for name, value in nn.Module().__dict__.items() if type(value) in (dict, OrderedDict, set, list)
 }
+HOLDING = ("_parameters", "_buffers", "_modules")
+"""The tables of what a module holds."""
+HOOK_TABLES = {name: kind for name, kind in _OF_A_MODULE.items() if name not in HOLDING}
 """The tables that a module has beside those of its parameters, buffers and children, with their types."""
 
 
+TYPES_OF_HOLDING = tuple(_OF_A_MODULE.get(name, dict) for name in HOLDING)
+"""Their types."""
+
+
 class Occupied(OpCountError):
-    """A forward has put something into a table of hooks that modules share."""
+    """A forward has put something into a table that modules share."""
 
 
-class _Table(OrderedDict[Any, Any]):
-    """An empty table of hooks. It stays empty."""
+class Shared:
+    """An empty table that modules share: it stays empty. A copy of it is a table of one's own."""
 
-    def __init__(self, vacant: Vacant) -> None:
-        self.vacant = vacant
-
-    def __setitem__(self, key: Any, value: Any) -> NoReturn:
-        self.vacant.refuse()
-
-    update = setdefault = __ior__ = __setitem__  # type: ignore[assignment]
-
-    def copy(self) -> OrderedDict[Any, Any]:  # type: ignore[override]
-        return OrderedDict()
-
-    def __copy__(self) -> OrderedDict[Any, Any]:
-        return OrderedDict()
-
-    def __deepcopy__(self, memo: Any) -> OrderedDict[Any, Any]:
-        return OrderedDict()
-
-
-class _Set(set[Any]):
-    """An empty set. It stays empty."""
+    vacant: Vacant
+    plain: type[Any]
+    """What it is an empty one of."""
 
     def __init__(self, vacant: Vacant) -> None:
         self.vacant = vacant
 
-    def add(self, value: Any) -> NoReturn:
+    def refuse(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """What to do about whatever would put something in."""
         self.vacant.refuse()
 
-    update = __ior__ = symmetric_difference_update = __ixor__ = add  # type: ignore[assignment]
+    def copy(self) -> Any:
+        return self.plain()
 
-    def copy(self) -> set[Any]:
-        return set()
+    def __copy__(self) -> Any:
+        return self.plain()
 
-    def __copy__(self) -> set[Any]:
-        return set()
-
-    def __deepcopy__(self, memo: Any) -> set[Any]:
-        return set()
+    def __deepcopy__(self, memo: Any) -> Any:
+        return self.plain()
 
 
-_KINDS: dict[type, Callable[[Vacant], Any]] = {OrderedDict: _Table, set: _Set}
-SHAREABLE = all(kind in _KINDS for kind in HOOK_TABLES.values())
+class _Table(Shared, OrderedDict[Any, Any]):
+    plain = OrderedDict
+
+    __setitem__ = update = setdefault = __ior__ = Shared.refuse
+
+
+class _PlainTable(Shared, dict[Any, Any]):
+    plain = dict
+
+    __setitem__ = update = setdefault = __ior__ = Shared.refuse
+
+
+class _Set(Shared, set[Any]):
+    plain = set
+
+    add = update = __ior__ = symmetric_difference_update = __ixor__ = Shared.refuse
+
+
+_KINDS: dict[type, Callable[[Vacant], Any]] = {OrderedDict: _Table, dict: _PlainTable, set: _Set}
+SHAREABLE = all(kind in _KINDS for kind in _OF_A_MODULE.values()) and {*HOLDING} < {*_OF_A_MODULE}
 """Whether this PyTorch's tables are of the kinds that are known here."""
 
 
@@ -77,13 +83,13 @@ class Vacant:
     """One set of empty tables.
 
     Attributes:
-        tables: those tables by the names that modules have for them.
+        tables: those tables by the names that modules have for them, with those of what a module holds.
         occupied: whether something was to be put into one, or in the place of what tells of a module's forward.
     """
 
     def __init__(self) -> None:
         self.occupied = False
-        self.tables = {name: _KINDS[kind](self) for name, kind in HOOK_TABLES.items()} if SHAREABLE else {}
+        self.tables = {name: _KINDS[kind](self) for name, kind in _OF_A_MODULE.items()} if SHAREABLE else {}
 
     def refuse(self) -> NoReturn:
         """Say that a module needs tables of its own.
@@ -92,7 +98,7 @@ class Vacant:
             Occupied: always.
         """
         self.occupied = True
-        raise Occupied("modules that share empty tables of hooks cannot have hooks")
+        raise Occupied("modules that share empty tables cannot have hooks, nor more tensors or layers")
 
 
 def furnish(module: nn.Module) -> None:

@@ -18,8 +18,8 @@ _CALLERS = (
     *(_CALL_IMPL.__code__, nn.Module._slow_forward.__code__),
     *(code for code in _CALL_IMPL.__code__.co_consts if isinstance(code, CodeType)),
 )
-"""What runs a layer's forward when the layer is called, between the hooks that it has."""
-_CALLER_IDS = frozenset(map(id, _CALLERS))  # a code's own hash is worked out of all that is in it, each time
+CALLER_IDS = frozenset(map(id, _CALLERS))  # a code's own hash is worked out of all that is in it, each time
+"""The identities of the code that runs a layer's forward when the layer is called, between the hooks that it has."""
 
 
 class Standing(Observing):
@@ -52,12 +52,12 @@ class Watch(Standing):
     __slots__ = ("observer", "path")
 
     def __init__(self, path: str, module: nn.Module, observer: Observer) -> None:
-        super().__init__(module)
-        self.path, self.observer = path, observer
+        self.path, self.module, self.observer = path, module, observer
+        module.__dict__["forward"] = self
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """What the forward returns."""
-        if id(_frame(1).f_code) not in _CALLER_IDS:
+        if id(_frame(1).f_code) not in CALLER_IDS:
             return type(self.module).forward(self.module, *args, **kwargs)
         return self.run(args, kwargs)
 

@@ -20,7 +20,7 @@ from opcount.trace.liveness import _Operators
 from opcount.trace.operators import OperatorObserver
 from opcount.trace.propagating import GradientFunctions, GradientOperators
 from opcount.trace.recalling import FunctionAnswerer
-from opcount.trace.shapes import Stub
+from opcount.trace.stubs import Stub
 from opcount.trace.whole import StorageObserver
 
 _OBSERVERS = (
