@@ -3,12 +3,12 @@
     python -m benchmarks.speed [--models torchvision:resnet50 timm:vit_small_patch16_224] [--rounds 9] [--write]
 
 One process, one thread, the model on the meta device for all (weights play no part), runs of all interleaved, each
-timed right after one of its own kind, the median of each. "Cold" is a count that remembers nothing of earlier ones,
-"warm" any later one: until its figures are there. "Rows" is a warm count with the record of every layer, which is made
-when it is first asked for. PyTorch's own counter is always there; the others are those that are installed and run on
-the meta device (fvcore, ptflops, torchinfo, calflops, thop), and of these the fastest is shown. Some of them leave
-functions of PyTorch replaced, or buffers and hooks on the model: each is asked in a process of its own, forked from
-this one right after.
+timed right after one of its own kind, the median of each. "Cold" is a count that remembers nothing of earlier ones (the
+median of five), "warm" any later one: until its figures are there. "Rows" is a warm count with the record of every
+layer, which is made when it is first asked for. PyTorch's own counter is always there; the others are those that are
+installed and run on the meta device (fvcore, ptflops, torchinfo, calflops, thop), and of these the fastest is shown.
+Some of them leave functions of PyTorch replaced, or buffers and hooks on the model: each is asked in a process of its
+own, forked from this one right after.
 
 Then Llama-3.1 405B's shape, with the memory it takes; what the time of a count depends on (depth) and what it does not
 (batch, resolution, width, the size of the weights); and the command line from start to end beside the import of its
@@ -68,6 +68,13 @@ def measured(call: Callable[[], Any]) -> float:
     return 1000 * (time.perf_counter() - begin)
 
 
+def from_nothing(call: Callable[[], Any]) -> float:
+    """Milliseconds of a count that remembers nothing of earlier ones."""
+    MEMORY.clear()
+    gc.collect()
+    return measured(call)
+
+
 def timed(ask: Callable[[Built], Any], built: Built, rounds: int) -> float:
     """Median milliseconds that a counter takes, once it is warm."""
     ask(built)
@@ -98,9 +105,7 @@ def compare(name: str, rounds: int) -> dict[str, float]:
         forward()
         flop_counter()
         opcount()
-        MEMORY.clear()
-        gc.collect()
-        cold = measured(opcount)
+        cold = statistics.median(from_nothing(opcount) for _ in range(5))
         ways = {"forward": forward, "FlopCounterMode": flop_counter, "warm": opcount, "rows": rows}
         times: dict[str, list[float]] = {way: [] for way in ways}
         for _ in range(rounds):
