@@ -24,7 +24,6 @@ class Census:
 
     Attributes:
         paths: where they are.
-        known_paths: the same, and where there are facts of modules that were traced.
         kinds: their classes.
         params: the parameters of each that none before it has.
         aliases: the other paths of those that have some.
@@ -32,7 +31,6 @@ class Census:
     """
 
     paths: list[str]
-    known_paths: set[str]
     kinds: list[type]
     params: list[int]
     aliases: dict[str, tuple[str, ...]]
@@ -64,8 +62,7 @@ def census_of(skeleton: Skeleton) -> Census:
     found = skeleton.places_after()
     places, aliases = _told_apart(found) if skeleton.shares else (found, {})
     paths, kinds = [path for path, _ in places], [type(module) for _, module in places]
-    known = set(paths)
-    if len(known) < len(paths):
+    if len(set(paths)) < len(paths):
         ((twice, times),) = Counter(paths).most_common(1)
         raise InputError(
             f"{times} modules are both {twice!r}: a name with a dot in it was written past add_module, which "
@@ -87,8 +84,7 @@ def census_of(skeleton: Skeleton) -> Census:
         for path, module in found:
             if isinstance(module, fx.GraphModule) and keeps_stacks(module) and not (path and "" in traced):
                 traced.update(traced_places(module, path))
-    known.update(traced)
-    return Census(paths, known, kinds, params, aliases, traced)
+    return Census(paths, kinds, params, aliases, traced)
 
 
 def _told_apart(places: list[tuple[str, Any]]) -> tuple[list[tuple[str, Any]], dict[str, tuple[str, ...]]]:

@@ -167,7 +167,7 @@ def profile_of(
     said = () if skeleton.ordinary else remarks(model, records())
     return Profile.folded_later(
         records,
-        ops=ledger.total(census.known_paths),
+        ops=ledger.total({*census.paths, *census.traced}),
         params=sum(census.params),
         model=census.facts()[0].type if census.traced else type(skeleton.model).__name__,
         inputs=inputs,

@@ -82,10 +82,7 @@ class Ledger:
 
     def on_answer(self, path: str, name: str, call: Call, terms: tuple[Term, ...] | None) -> None:
         """A layer was called: its forward began, cost that and ended."""
-        notes = self._notes
-        notes.append((path, "layer", name, terms, "forward", 1, call))
-        if len(notes) >= _LIMIT:
-            self._sort()
+        self._note((path, "layer", name, terms, "forward", 1, call))
 
     def on_repeat(self, path: str, events: Iterable[tuple[str, str, Call, tuple[Term, ...] | None]]) -> None:
         """A function did in a module's forward what it had done before."""

@@ -7,7 +7,7 @@ from typing import Any
 from opcount.answers.registry import answer
 from opcount.ops import Call, TensorSpec, Tree, tensors
 from opcount.rules import operator_name
-from opcount.rules.reading import named
+from opcount.rules.reading import given, named
 
 _ELEMENTWISE = """
     add sub rsub mul div maximum minimum relu relu6 hardtanh leaky_relu threshold hardshrink softshrink sigmoid silu
@@ -151,18 +151,17 @@ def padding(operator: Any, call: Call) -> TensorSpec | None:
     return TensorSpec(tuple(sizes), spec.dtype) if min(sizes) >= 0 else None
 
 
-_RESAMPLED = "upsample_linear1d upsample_bilinear2d upsample_bicubic2d upsample_trilinear3d"
-_RESAMPLED += "".join(
-    f" {kind}{axes}d" for kind in ("upsample_nearest", "_upsample_nearest_exact") for axes in (1, 2, 3)
-)
+_RESAMPLED = """
+    upsample_nearest1d upsample_nearest2d upsample_nearest3d upsample_linear1d upsample_bilinear2d upsample_bicubic2d
+    upsample_trilinear3d _upsample_nearest_exact1d _upsample_nearest_exact2d _upsample_nearest_exact3d
+"""
 
 
 @answer(*_aten(_RESAMPLED))
 def resampling(operator: Any, call: Call) -> TensorSpec | None:
     """The sizes that it was asked for; those that it is to work out itself by a factor run."""
-    arguments = named(operator, call)
-    spec, sizes = arguments["input"] if "input" in arguments else arguments["self"], arguments["output_size"]
-    axes = int(operator_name(operator)[-2])
+    asked, axes = given(operator, call), int(operator_name(operator)[-2])
+    spec, sizes = asked.input, asked.output_size
     if not isinstance(sizes, tuple) or len(sizes) != axes or len(spec.shape) != 2 + axes or not spec.floating:
         return None
     if 0 in spec.shape or not all(isinstance(size, int) and size > 0 for size in sizes):
@@ -193,8 +192,8 @@ def index(operator: Any, call: Call) -> TensorSpec | None:
 @answer("aten.copy")
 def copy(operator: Any, call: Call) -> TensorSpec | None:
     """What is written to, if what is written broadcasts to that."""
-    into, given = call.args[:2]
-    if not isinstance(given, TensorSpec) or _broadcast_shapes([into.shape, given.shape]) != into.shape:
+    into, written = call.args[:2]
+    if not isinstance(written, TensorSpec) or _broadcast_shapes([into.shape, written.shape]) != into.shape:
         return None
     return TensorSpec(into.shape, into.dtype)
 
@@ -240,12 +239,11 @@ def _broadcast(call: Call, *, whole: bool = False) -> TensorSpec | None:
     dtype = operands[0].dtype
     if any(operand.dtype != dtype for operand in operands):
         return None
+    numbers = [value for value in (*call.args, *call.kwargs.values()) if not isinstance(value, TensorSpec)]
     if whole and dtype in ("int32", "int64"):
-        if any(
-            type(argument) is not int for argument in (*call.args, *call.kwargs.values()) if argument not in operands
-        ):
+        if any(type(number) is not int for number in numbers):
             return None
-    elif not dtype.startswith(("float", "bfloat")) or any(isinstance(argument, complex) for argument in call.args):
+    elif not dtype.startswith(("float", "bfloat")) or any(isinstance(number, complex) for number in numbers):
         return None
     shape = _broadcast_shapes([operand.shape for operand in operands])
     return None if shape is None else TensorSpec(shape, dtype)

@@ -27,7 +27,7 @@ from torch.utils.hooks import RemovableHandle
 
 from opcount.trace.chains import Chained, Links
 from opcount.trace.deferred import Deferred
-from opcount.trace.layout import LAYOUTS, PLAINLY_SHARED, blank, layout, module_maker, slots
+from opcount.trace.layout import PLAINLY_SHARED, blank, layout, module_maker, slots
 from opcount.trace.sight import Observing
 from opcount.trace.standins import StandIns, stand_in
 from opcount.trace.vacancy import Shared, Vacant
@@ -197,7 +197,7 @@ class Copier:
         if "forward" in own and isinstance(own["forward"], Observing):  # put there by an outer count, for itself
             own = {name: value for name, value in own.items() if name != "forward"}
         attributes = own.copy()
-        names = LAYOUTS.get(tuple(own)) or layout(own)
+        names = layout(own)
         contents = names.contents(own)
         if names.usual_tables and contents.usual and self.vacant is not None and not any(names.tables(own)):
             attributes.update(self.vacant.tables)  # most of them are empty in most modules

@@ -94,22 +94,21 @@ class Layout:
         return found
 
 
-LAYOUTS: dict[tuple[str, ...], Layout] = {}
-"""Those that are known, by the names of the attributes."""
+_LAYOUTS: dict[tuple[str, ...], Layout] = {}
 
 
 def layout(own: dict[str, Any]) -> Layout:
     """How to read a module's attributes. Most modules have the same names as many more."""
     names = tuple(own)
-    found = LAYOUTS.get(names)
+    found = _LAYOUTS.get(names)
     if found is None:
         tables = tuple(name for name in names if name in HOOK_TABLES)
         others = tuple(name for name in names if name not in HOOK_TABLES)
         usual = SHAREABLE and len(tables) == len(HOOK_TABLES)
         public = filter(is_public, others)
         found = Layout(tables, usual, _reader(tables), others, _reader(others), _reader(("training", *public)), {})
-        if len(LAYOUTS) < 4096:
-            LAYOUTS[names] = found
+        if len(_LAYOUTS) < 4096:
+            _LAYOUTS[names] = found
     return found
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from opcount.rules.registry import LAYERS
-from opcount.trace.layout import COMPARABLE, LAYOUTS, is_plain_class, layout
+from opcount.trace.layout import COMPARABLE, is_plain_class, layout
 from opcount.trace.standins import looks_of
 
 
@@ -16,7 +16,7 @@ def looks(module: nn.Module) -> tuple[Any, ...] | None:
     own = module.__dict__
     if own["_modules"]:
         return None
-    laid_out = LAYOUTS.get(tuple(own)) or layout(own)
+    laid_out = layout(own)
     values = laid_out.public(own)
     if not COMPARABLE.issuperset(map(type, values)):
         return None
@@ -33,7 +33,7 @@ def looks_plain(module: nn.Module) -> tuple[Any, ...] | None:
     """The same of a layer as it is in a model, if no more than numbers and dense tensors are to be found there."""
     kind: Any = type(module)
     own = module.__dict__
-    laid_out = LAYOUTS.get(tuple(own)) or layout(own)
+    laid_out = layout(own)
     if "forward" in own or not laid_out.usual_tables or any(laid_out.tables(own)):
         return None
     contents = laid_out.contents(own)

@@ -52,12 +52,11 @@ class FunctionAnswerer(FunctionObserver):
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        if func in _AS_THEY_ARE:
-            if func == _SET_DATA:
-                _assigned(*args)
-            else:
-                return func(*args, **(kwargs or {}))
-        if _is_any_autocast_enabled() or _is_grad_enabled() or transformed_eagerly():
+        if func in _NOT_REPEATED:
+            return func(*args, **(kwargs or {}))
+        if func == _SET_DATA:
+            _assigned(*args)
+        if torch._C._is_any_autocast_enabled() or torch.is_grad_enabled() or transformed_eagerly():
             return super().__torch_function__(func, types, args, kwargs)
         observer = self.observer
         key = _signature(func, self.base, observer.owned, args, kwargs)
@@ -68,8 +67,7 @@ class FunctionAnswerer(FunctionObserver):
         if known is not None:
             if known.events:
                 observer.repeated(known.events)
-            output = known.output
-            return self.blanks(output) if type(output) is TensorSpec else self._returned(output, args)
+            return self._returned(known.output, args)
         if key is None:
             return super().__torch_function__(func, types, args, kwargs)
         return self._recorded(key, func, types, args, kwargs)
@@ -120,14 +118,12 @@ class FunctionAnswerer(FunctionObserver):
         return None if recipe is None else kind(self._returned(item, args) for item in recipe)
 
 
-_is_any_autocast_enabled = torch._C._is_any_autocast_enabled
-_is_grad_enabled = torch.is_grad_enabled
-
-_SET_DATA: Any = vars(torch._C.TensorBase)["data"].__set__
-_AS_THEY_ARE: frozenset[Any] = frozenset(
+_NOT_REPEATED: frozenset[Any] = frozenset(
     getattr(torch.Tensor, name).__get__  # asked for all the time, and no tensors
     for name in ("shape", "dtype", "device", "ndim", "requires_grad", "is_meta", "layout", "data", "grad")
-) | {torch.Tensor.dim, torch.Tensor.size, torch.Tensor.numel, torch._assert, _SET_DATA}
+) | {torch.Tensor.dim, torch.Tensor.size, torch.Tensor.numel, torch._assert}
+
+_SET_DATA: Any = vars(torch._C.TensorBase)["data"].__set__
 
 
 def _assigned(tensor: torch.Tensor, data: torch.Tensor) -> None:

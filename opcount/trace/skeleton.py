@@ -59,12 +59,11 @@ class Skeleton:
 
     def places_after(self) -> list[tuple[str, nn.Module]]:
         """The same after a run, with the copies of what was copied meanwhile."""
-        waiting, memo = self._waiting, self.copier.memo
         if all(chain.links for chain in self.copier.chains):
             return self.places
-        return [
-            (path, memo.get(id(module), module) if id(module) in waiting else module) for path, module in self.places
-        ]
+        memo = self.copier.memo
+        copies = {key: memo[key] for key in self._waiting if key in memo}
+        return [(path, copies.get(id(module), module)) for path, module in self.places]
 
     @property
     def shares(self) -> bool:

@@ -62,36 +62,47 @@ class ShapesObserver(Observer):
             super().repeated(events)
 
 
-class Stub(Watch):
+class Answering(Watch):
     """Answers where it can, else is the forward that it stands for.
 
     It sits inside all hooks and is told what they made of the arguments, so it does what our own hooks would do.
     """
 
-    __slots__ = ("answer",)
+    __slots__ = ()
     observer: ShapesObserver
 
-    def __init__(self, path: str, module: nn.Module, answer: Any, observer: ShapesObserver) -> None:
-        self.path, self.module, self.observer, self.answer = path, module, observer, answer
-        module.__dict__["forward"] = self
-
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """What the layer would return."""
+        """What the module would return."""
         if id(_frame(1).f_code) not in CALLER_IDS:
             return type(self.module).forward(self.module, *args, **kwargs)
-        if _is_grad_enabled() or transformed_eagerly():
-            return self.run(args, kwargs)
-        if _is_autocast_enabled():
-            refuse_autocast()
+        if not (_is_grad_enabled() or transformed_eagerly()):
+            if _is_autocast_enabled():
+                refuse_autocast()
+            output = self.answered(args, kwargs)
+            if output is not None:
+                return output
+        return self.run(args, kwargs)
+
+    def answered(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """What the module would return, which the observer is told of; None where it has to run."""
+        raise NotImplementedError
+
+
+class Stub(Answering):
+    """Answers for a layer."""
+
+    __slots__ = ("answer",)
+
+    def __init__(self, path: str, module: nn.Module, answer: Any, observer: ShapesObserver) -> None:
+        super().__init__(path, module, observer)
+        self.answer = answer
+
+    def answered(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         known = self._known(args, kwargs)
         if known is None:
-            return self.run(args, kwargs)
-        observer = self.observer
-        observer.answered(self.path, type(self.module).__name__, known)
-        if self.answer is given_back:
-            return args[0]
-        output = known.output
-        return observer.blanks(output) if type(output) is TensorSpec else observer.blanks.tree(output)
+            return None
+        self.observer.answered(self.path, type(self.module).__name__, known)
+        return args[0] if self.answer is given_back else self.observer.blanks.tree(known.output)
 
     def _known(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Remembered | None:
         """The answer and its terms: remembered of a layer just like this one, or worked out."""
@@ -124,30 +135,23 @@ def worked_out(
     return Remembered(output, call, observer.terms(type(layer).__name__, rule, layer, call, path), rule.free)
 
 
-class ChainStub(Watch):
+class ChainStub(Answering):
     """Answers for all the layers of a chain, one after another, as long as nobody has looked at any of them."""
 
     __slots__ = ()
-    observer: ShapesObserver
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """What the last layer would return."""
-        caller = _frame(1).f_code
-        if id(caller) not in CALLER_IDS:
-            return type(self.module).forward(self.module, *args, **kwargs)
+    def answered(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         chain: Any = self.module._modules
         links = getattr(chain, "links", None)
-        if links is None or len(args) != 1 or kwargs or _is_grad_enabled() or transformed_eagerly():
-            return self.run(args, kwargs)
-        if caller is not _UNHOOKED or nn.Module.__call__ is not _CALL or type(self.module).forward is not _IN_A_ROW:
-            return self.run(args, kwargs)  # the forward of the model has seen to it that each layer is called
-        if _is_autocast_enabled():
-            refuse_autocast()
+        if links is None or len(args) != 1 or kwargs:
+            return None
+        if not called_as_usual() or type(self.module).forward is not _IN_A_ROW:
+            return None  # the forward of the model has seen to it that each layer is called
         given = described(args[0])
         paths = chain.paths
         known = self._known(paths, links, given)
         if known is None:
-            return self.run(args, kwargs)
+            return None
         observer = self.observer
         for path, (kind, _, _, _), each in zip(paths, links, known):
             observer.answered(path, kind, each)
@@ -209,8 +213,7 @@ def stand(skeleton: Skeleton, observer: ShapesObserver, *, watched: bool) -> lis
         watched: whether modules that nothing answers for are watched in this way as well, or hooked.
     """
     standing: list[Watch] = []
-    usual = nn.Module.__call__ is _CALL and nn.Module._call_impl is _CALL_IMPL and not any(map(len, _GLOBAL_HOOKS))
-    if not usual:
+    if not called_as_usual():
         skeleton.unchain()
         hooks.attach(skeleton.modules, observer)
         return standing
@@ -240,12 +243,16 @@ def stand(skeleton: Skeleton, observer: ShapesObserver, *, watched: bool) -> lis
 
 
 _CALL, _CALL_IMPL = nn.Module.__call__, nn.Module._call_impl
-_UNHOOKED = _CALL_IMPL.__code__
-"""What calls a forward itself if there are no hooks, not even for all modules."""
 _GLOBAL_HOOKS: tuple[Any, ...] = (
     *(module_calls._global_forward_pre_hooks, module_calls._global_forward_hooks),
     *(module_calls._global_backward_pre_hooks, module_calls._global_backward_hooks),
 )
+
+
+def called_as_usual() -> bool:
+    """Whether modules are called in PyTorch's own way, and nobody looks on at the calls of all."""
+    as_written = nn.Module.__call__ is _CALL and nn.Module._call_impl is _CALL_IMPL
+    return as_written and not any(_GLOBAL_HOOKS)
 
 
 _RUNS = object()
@@ -276,5 +283,5 @@ def _stub_answer(kind: Any, call: Any, call_impl: Any, forward: Any, registered:
 
 def refuse_autocast() -> None:
     """Autocast chooses types by device, which stand-ins do not have."""
-    if torch._C._is_any_autocast_enabled():
+    if _is_autocast_enabled():
         raise NeedsValues("autocast chooses types by the model's own device")

@@ -20,12 +20,10 @@ _OF_A_MODULE: dict[str, type] = {
 }
 HOLDING = ("_parameters", "_buffers", "_modules")
 """The tables of what a module holds."""
-HOOK_TABLES = {name: kind for name, kind in _OF_A_MODULE.items() if name not in HOLDING}
-"""The tables that a module has beside those of its parameters, buffers and children, with their types."""
-
-
 TYPES_OF_HOLDING = tuple(_OF_A_MODULE.get(name, dict) for name in HOLDING)
 """Their types."""
+HOOK_TABLES = {name: kind for name, kind in _OF_A_MODULE.items() if name not in HOLDING}
+"""The tables that a module has beside those of its parameters, buffers and children, with their types."""
 
 
 class Occupied(OpCountError):

@@ -53,7 +53,7 @@ class Watch(Standing):
 
     def __init__(self, path: str, module: nn.Module, observer: Observer) -> None:
         self.path, self.module, self.observer = path, module, observer
-        module.__dict__["forward"] = self
+        module.__dict__["forward"] = self  # as Standing has it, without another call for every module
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """What the forward returns."""
