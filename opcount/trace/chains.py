@@ -11,6 +11,7 @@ from typing import Any, TypeAlias, cast
 from torch import nn
 
 from opcount.trace.deferred import Deferred
+from opcount.trace.layout import joined
 
 Link: TypeAlias = "tuple[str, nn.Module, Any, tuple[Any, ...]]"
 """A layer of a chain: the name of its class, the layer itself in the model (to be looked at only), what answers for
@@ -56,8 +57,7 @@ class Links(Deferred):
     @property
     def paths(self) -> list[str]:
         """Where the layers are, as long as none was put in the place of another."""
-        prefix = f"{self.path}." if self.path else ""
-        return [prefix + name for name in self._originals]
+        return [joined(self.path, name) for name in self._originals]
 
     def held(self) -> dict[str, Any]:
         """The copies, and in the place of those that were not made the originals, to be looked at only."""
@@ -68,7 +68,7 @@ class Links(Deferred):
 
     def made(self, name: str, original: nn.Module) -> nn.Module:
         self.links = None
-        path = f"{self.path}.{name}" if self.path else name
+        path = joined(self.path, name)
         copied = self._copied(original, path)
         if self.on_copy is not None:
             self.on_copy(path, copied)

@@ -8,13 +8,10 @@ closures, hook handles, weak references) is re-bound to the copy; and what is im
 
 from __future__ import annotations
 
-import argparse
 import collections
 import copy
-import enum
 import functools
 import random
-import sys
 import types
 import weakref
 from collections.abc import Callable
@@ -27,46 +24,17 @@ from torch.utils.hooks import RemovableHandle
 
 from opcount.trace.chains import Chained, Links
 from opcount.trace.deferred import Deferred
-from opcount.trace.layout import PLAINLY_SHARED, blank, layout, module_maker, slots
+from opcount.trace.layout import PLAINLY_SHARED, blank, joined, layout, module_maker, slots
+from opcount.trace.sharing import SHARED, is_opaque
 from opcount.trace.sight import Observing
 from opcount.trace.standins import StandIns, stand_in
 from opcount.trace.vacancy import Shared, Vacant
-from opcount.trace.wrapping import gathered, is_distributed, is_none_of_its, unwrapped
-
-_SHARED = (
-    *(type(None), bool, int, float, complex, str, bytes, type, range, slice, enum.Enum),
-    *(types.ModuleType, types.BuiltinFunctionType, types.CodeType),
-    *(torch.Size, torch.dtype, torch.device, torch.fx.Graph, torch.jit.ScriptFunction),
-)
-"""Immutable, or never changed by a forward."""
+from opcount.trace.wrapping import Scripted, gathered, is_distributed, is_none_of_its, unwrapped
 
 _TABLES = frozenset({dict, collections.OrderedDict, set, list})
 
 _OF_A_CLONE = (Deferred, Shared)
 """What an outer count has put in the place of a module's tables, for itself."""
-
-_COPIED_STDLIB = (types.SimpleNamespace, argparse.Namespace)
-_OPAQUE = frozenset(
-    sys.stdlib_module_names | {"builtins", "sympy", "torch._C", "torch._ops", "torch.distributed", "torch.fx"}
-)
-"""Packages whose objects (locks, files, loggers, process groups) are shared."""
-
-
-class Scripted(nn.Module):
-    """A scripted or traced module within a plain one, which can be hooked. What runs in it belongs to it as a whole."""
-
-    def __init__(self, scripted: torch.jit.ScriptModule) -> None:
-        super().__init__()
-        self.__dict__["scripted"] = scripted  # not a child: it has rows for nothing inside
-        self._parameters.update(scripted.named_parameters())
-        self.training = getattr(scripted, "training", False)  # a frozen one no longer says
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.__dict__["scripted"], name)
-
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Whatever the scripted module does."""
-        return self.scripted(*args, **kwargs)
 
 
 class Copier:
@@ -109,8 +77,7 @@ class Copier:
         """The copy of ``root`` and of everything it reaches."""
         copied = self.copy(root, "")
         self._fill_all()
-        if self.chains:
-            self._copy_shared()
+        self._copy_shared()
         return copied
 
     def _fill_all(self) -> None:
@@ -133,8 +100,7 @@ class Copier:
 
     def copy(self, value: Any, path: str) -> Any:
         """The counterpart of ``value``: itself if it is shared, else a copy whose contents may come later."""
-        kind = type(value)
-        start = _STARTS.get(kind) or self._start(kind)
+        start = _STARTS.get(type(value)) or self._start(type(value))
         if start is Copier._share:
             return value
         copied = self.memo.get(id(value))
@@ -145,7 +111,7 @@ class Copier:
 
     def _start(self, kind: type) -> Callable[..., Any]:
         """How to copy values of a type, found once for each type. A proxy's type is not what it stands for."""
-        starts = ((_SHARED, Copier._share), *self._KINDS)
+        starts = ((SHARED, Copier._share), *self._KINDS)
         found = next((start for kinds, start in starts if issubclass(kind, kinds)), Copier._object)
         _STARTS[kind] = found
         return found
@@ -214,13 +180,13 @@ class Copier:
             if kind in _TABLES and not value:
                 attributes[name] = self.memo[id(value)] = kind()
             elif name == "_modules":
-                attributes[name] = self._children(value, f"{path}." if path else "")
+                attributes[name] = self._children(value, path)
             elif name in ("_parameters", "_buffers") and self.shapes_only:
                 attributes[name] = self._tensors(name, own)
             elif kind is list and PLAINLY_SHARED.issuperset(map(type, value)):
                 attributes[name] = self.memo[id(value)] = value.copy()
             elif name != "meta" or not isinstance(module, torch.fx.GraphModule):
-                attributes[name] = self.copy(value, _join(path, name))
+                attributes[name] = self.copy(value, joined(path, name))
         if "_compiled_call_impl" in attributes:
             attributes["_compiled_call_impl"] = None  # compiled for the original, and bound to it
         object.__setattr__(new, "__dict__", attributes)
@@ -239,15 +205,15 @@ class Copier:
         if children:
             links = None if self.chained is None else self.chained(module)
             if links is None:
-                attributes["_modules"] = self._children(children, f"{path}." if path else "")
+                attributes["_modules"] = self._children(children, path)
                 return
             attributes["_modules"] = self.memo[id(children)] = chain = Links(children, self._link, links, path)
             self.chains.append(chain)
 
-    def _children(self, children: dict[str, Any], prefix: str) -> dict[str, Any]:
-        """The copy of a module's table of children, and the copies of these, whose paths begin with that."""
-        table: dict[str, Any] = type(children)()
-        self.memo[id(children)] = table
+    def _children(self, children: dict[str, Any], path: str) -> dict[str, Any]:
+        """The copy of the table of children of the module at a path, and the copies of these."""
+        self.memo[id(children)] = table = type(children)()
+        prefix = joined(path, "")
         for name, child in children.items():
             table[name] = self.copy(child, prefix + name)
         return table
@@ -263,9 +229,9 @@ class Copier:
         """The copy of a table of hooks, without those that are no part of the model's forward."""
         if table and name in _CALLED_HOOKS and any(map(is_none_of_its, table.values())):
             kept = collections.OrderedDict((key, each) for key, each in table.items() if not is_none_of_its(each))
-            self.memo[id(table)] = copied = self.copy(kept, _join(path, name))
+            self.memo[id(table)] = copied = self.copy(kept, joined(path, name))
             return copied
-        return type(table)() if not table and type(table) in _TABLES else self.copy(table, _join(path, name))
+        return type(table)() if not table and type(table) in _TABLES else self.copy(table, joined(path, name))
 
     def _link(self, module: nn.Module, path: str) -> nn.Module:
         with torch._C.DisableTorchFunction():
@@ -289,7 +255,7 @@ class Copier:
             if isinstance(value, collections.defaultdict):
                 new.default_factory = self.copy(value.default_factory, path)
             for key, item in value.items():
-                kind.__setitem__(new, self.copy(key, path), self.copy(item, _join(path, str(key))))
+                kind.__setitem__(new, self.copy(key, path), self.copy(item, joined(path, str(key))))
             self._fill(value, new, path)
 
         self._unfilled.append(fill)
@@ -299,7 +265,7 @@ class Copier:
         new: list[Any] = blank(value)
 
         def fill() -> None:
-            list.extend(new, (self.copy(item, _join(path, str(index))) for index, item in enumerate(value)))
+            list.extend(new, (self.copy(item, joined(path, str(index))) for index, item in enumerate(value)))
             self._fill(value, new, path)
 
         self._unfilled.append(fill)
@@ -316,7 +282,7 @@ class Copier:
         return new
 
     def _tuple(self, value: tuple[Any, ...], path: str) -> tuple[Any, ...]:
-        items = [self.copy(item, _join(path, str(index))) for index, item in enumerate(value)]
+        items = [self.copy(item, joined(path, str(index))) for index, item in enumerate(value)]
         if all(new is old for new, old in zip(items, value)):
             return value
         return tuple.__new__(type(value), items)
@@ -325,7 +291,7 @@ class Copier:
         return types.MethodType(value.__func__, self.copy(value.__self__, path))
 
     def _partial(self, value: functools.partial[Any], path: str) -> functools.partial[Any]:
-        keywords = {name: self.copy(argument, _join(path, name)) for name, argument in value.keywords.items()}
+        keywords = {name: self.copy(argument, joined(path, name)) for name, argument in value.keywords.items()}
         return functools.partial(self.copy(value.func, path), *self.copy(value.args, path), **keywords)
 
     def _function(self, value: types.FunctionType, path: str) -> types.FunctionType:
@@ -385,7 +351,7 @@ class Copier:
         kind: Any = type(value)
         if kind.__module__.startswith("numpy") or isinstance(value, random.Random):
             return copy.deepcopy(value)
-        if not isinstance(value, _COPIED_STDLIB) and _is_within(kind.__module__, _OPAQUE):
+        if is_opaque(value):
             return value
         if hasattr(kind, "__deepcopy__"):
             return copy.deepcopy(value, self.memo)
@@ -401,14 +367,14 @@ class Copier:
     def _fill(self, value: Any, new: Any, path: str) -> None:
         """Attributes in ``__dict__`` and in slots, past any ``__setattr__``."""
         for name, attribute in getattr(value, "__dict__", {}).items():
-            new.__dict__[name] = self.copy(attribute, _join(path, name))
+            new.__dict__[name] = self.copy(attribute, joined(path, name))
         self._fill_slots(value, new, path)
 
     def _fill_slots(self, value: Any, new: Any, path: str) -> None:
         kind: Any = type(value)
         for name in slots(kind):
             if hasattr(value, name):
-                object.__setattr__(new, name, self.copy(getattr(value, name), _join(path, name)))
+                object.__setattr__(new, name, self.copy(getattr(value, name), joined(path, name)))
 
     _KINDS: tuple[tuple[Any, Callable[..., Any]], ...] = (
         (weakref.ProxyTypes, _weak_proxy),
@@ -432,13 +398,3 @@ class Copier:
 _STARTS: dict[type, Callable[..., Any]] = {}
 
 _CALLED_HOOKS = frozenset({"_forward_pre_hooks", "_forward_hooks"})
-
-
-def _join(path: str, name: str) -> str:
-    return f"{path}.{name}" if path else name
-
-
-@functools.lru_cache(maxsize=4096)
-def _is_within(module: str, packages: frozenset[str]) -> bool:
-    """Whether a module is one of some packages, or in one."""
-    return any(module == package or module.startswith(f"{package}.") for package in packages)

@@ -112,6 +112,11 @@ def layout(own: dict[str, Any]) -> Layout:
     return found
 
 
+def joined(path: str, name: str) -> str:
+    """The path of what is held under a name."""
+    return f"{path}.{name}" if path else name
+
+
 def is_public(name: str) -> bool:
     """Whether an attribute is one that a layer is described by."""
     return name[:1] != "_" and name != "forward"

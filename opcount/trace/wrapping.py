@@ -19,6 +19,23 @@ REPLICATING = (nn.DataParallel, nn.parallel.DistributedDataParallel)
 """Wrappers that hand each replica its share of a batch."""
 
 
+class Scripted(nn.Module):
+    """A scripted or traced module within a plain one, which can be hooked. What runs in it belongs to it as a whole."""
+
+    def __init__(self, scripted: torch.jit.ScriptModule) -> None:
+        super().__init__()
+        self.__dict__["scripted"] = scripted  # not a child: it has rows for nothing inside
+        self._parameters.update(scripted.named_parameters())
+        self.training = getattr(scripted, "training", False)  # a frozen one no longer says
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.__dict__["scripted"], name)
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Whatever the scripted module does."""
+        return self.scripted(*args, **kwargs)
+
+
 def unwrapped(module: nn.Module) -> nn.Module:
     """The model inside a wrapper that adds no arithmetic of its own, or within several; the module if it is none.
 
